@@ -1,0 +1,11 @@
+//! The command line: arguments to calls, nothing else.
+
+pub mod demo;
+pub mod generate;
+pub mod inspect;
+pub mod publish;
+pub mod replay;
+pub mod rules;
+pub mod run;
+pub mod stat;
+pub mod watch;

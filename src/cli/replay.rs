@@ -1,0 +1,13 @@
+//! `hairtrigger replay`.
+
+use std::error::Error;
+use std::process::ExitCode;
+
+/// Arguments of `replay`.
+#[derive(clap::Args)]
+pub struct Args {}
+
+/// Runs it.
+pub fn run(_args: Args) -> Result<ExitCode, Box<dyn Error>> {
+    Err("not built yet".into())
+}

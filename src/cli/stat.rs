@@ -1,0 +1,13 @@
+//! `hairtrigger stat`.
+
+use std::error::Error;
+use std::process::ExitCode;
+
+/// Arguments of `stat`.
+#[derive(clap::Args)]
+pub struct Args {}
+
+/// Runs it.
+pub fn run(_args: Args) -> Result<ExitCode, Box<dyn Error>> {
+    Err("not built yet".into())
+}

@@ -1,0 +1,1 @@
+//! Reads datagrams, arbitrates them, decodes them and hands events to the shards.

@@ -1,0 +1,1 @@
+//! BinaryFILE 1.00: messages one behind the other, each with its length.

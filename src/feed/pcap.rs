@@ -1,0 +1,1 @@
+//! Classic pcap captures of MoldUDP64.

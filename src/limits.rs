@@ -1,0 +1,52 @@
+//! Every bound of the engine that is not configured, with the relations between them checked at compile time.
+
+/// Datagram read at most: what IPv4 can carry.
+pub const DATAGRAM_SIZE_MAX: usize = 65_535;
+/// Longest ITCH 5.0 message (`I`).
+pub const ITCH_SIZE_MAX: usize = 50;
+/// Messages that may wait behind a gap. A power of two.
+pub const REORDER_WINDOW: usize = 1 << 16;
+/// Messages asked for in one re-request, at most what the count field can say.
+pub const REREQUEST_COUNT_MAX: u16 = 65_534;
+/// Locates of a feed: all values of its 16 bits.
+pub const LOCATES: usize = 1 << 16;
+
+/// Shards of one engine.
+pub const SHARDS_MAX: usize = 64;
+/// Accounts of one engine.
+pub const ACCOUNTS_MAX: usize = 4_096;
+
+/// Datagrams read per duty cycle and line.
+pub const DATAGRAMS_PER_CYCLE: usize = 64;
+/// Market events that a shard takes per duty cycle.
+pub const EVENTS_PER_CYCLE: usize = 256;
+/// Commands that a shard takes per duty cycle.
+pub const COMMANDS_PER_CYCLE: usize = 64;
+/// Threshold entries that a shard works off per duty cycle.
+pub const FIRINGS_PER_CYCLE: usize = 256;
+/// Rule slots that a walk (list, remove all of a user) looks at per duty cycle.
+pub const WALK_PER_CYCLE: usize = 4_096;
+/// Alerts that the gateway takes per duty cycle and shard.
+pub const ALERTS_PER_CYCLE: usize = 1_024;
+
+/// Slots of a market ring. Powers of two, as all rings.
+pub const MARKET_RING: usize = 1 << 14;
+/// Slots of a rule ring.
+pub const RULE_RING: usize = 1 << 13;
+/// Slots of an applied ring.
+pub const APPLIED_RING: usize = 1 << 13;
+/// Slots of an alert ring.
+pub const ALERT_RING: usize = 1 << 14;
+/// Alerts and outcomes that a shard may hold back when a ring is full, over and above what one step can make.
+pub const PENDING_MAX: usize = 4_096;
+/// Events and commands of symbols that are being fired which a shard may hold back.
+pub const HELD_MAX: usize = 1 << 15;
+
+/// Rules that one list request may ask for.
+pub const LIST_MAX: u32 = 1_000;
+
+const _: () = assert!(REORDER_WINDOW.is_power_of_two());
+const _: () = assert!(MARKET_RING.is_power_of_two() && RULE_RING.is_power_of_two());
+const _: () = assert!(APPLIED_RING.is_power_of_two() && ALERT_RING.is_power_of_two());
+const _: () = assert!(EVENTS_PER_CYCLE <= MARKET_RING && COMMANDS_PER_CYCLE <= RULE_RING);
+const _: () = assert!(HELD_MAX > EVENTS_PER_CYCLE + COMMANDS_PER_CYCLE);

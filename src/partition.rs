@@ -1,0 +1,1 @@
+//! From messages to shards: binds locates to symbols and sends every event where its symbol lives.

@@ -1,0 +1,1 @@
+//! A recorded feed as MoldUDP64 on lines A and B.

@@ -1,0 +1,1 @@
+//! SoupBinTCP 3.00: framing and sessions, pure; shared by control and gateway.

@@ -1,0 +1,1 @@
+//! Cores, and which thread runs on which.
