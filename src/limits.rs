@@ -45,8 +45,24 @@ pub const HELD_MAX: usize = 1 << 15;
 /// Rules that one list request may ask for.
 pub const LIST_MAX: u32 = 1_000;
 
+/// From a TCP client's connect to its whole login, in ns.
+pub const SOUP_LOGIN_DEADLINE: u64 = 5_000_000_000;
+/// From the first byte of a client's packet to its last, in ns.
+pub const SOUP_HALF_PACKET_DEADLINE: u64 = 5_000_000_000;
+/// Silence of a client after which it is cut, in ns,
+pub const SOUP_SILENCE_DEADLINE: u64 = 15_000_000_000;
+/// and within which bounds a login of SoupBinTCP 4.10 may choose its own.
+pub const SOUP_SILENCE_MIN: u64 = 2_000_000_000;
+/// See [`SOUP_SILENCE_MIN`].
+pub const SOUP_SILENCE_MAX: u64 = 60_000_000_000;
+/// Silence of the server after which it sends a heartbeat, in ns.
+pub const SOUP_HEARTBEAT: u64 = 1_000_000_000;
+/// Least size of a connection's buffer, either way.
+pub const SOUP_BUFFER_SIZE_MIN: usize = 512;
+
 const _: () = assert!(REORDER_WINDOW.is_power_of_two());
 const _: () = assert!(MARKET_RING.is_power_of_two() && RULE_RING.is_power_of_two());
 const _: () = assert!(APPLIED_RING.is_power_of_two() && ALERT_RING.is_power_of_two());
 const _: () = assert!(EVENTS_PER_CYCLE <= MARKET_RING && COMMANDS_PER_CYCLE <= RULE_RING);
 const _: () = assert!(HELD_MAX > EVENTS_PER_CYCLE + COMMANDS_PER_CYCLE);
+const _: () = assert!(SOUP_HEARTBEAT < SOUP_SILENCE_MIN && SOUP_SILENCE_DEADLINE <= SOUP_SILENCE_MAX);
