@@ -242,6 +242,9 @@ pub enum Refusal {
     /// The shard knows as many symbols as it may.
     #[error("symbols_full")]
     SymbolsFull = 5,
+    /// The account holds as many rules as it may.
+    #[error("account_full")]
+    AccountFull = 6,
 }
 
 /// A rule as a list shows it.
@@ -306,6 +309,8 @@ pub struct Applied {
     pub sequence: u64,
     /// Feed time when it took effect.
     pub feed_time: Nanos,
+    /// The feed's session that `sequence` counts in; spaces before the first one.
+    pub feed_session: [u8; 10],
     /// What became of it.
     pub outcome: Outcome,
 }
