@@ -13,6 +13,8 @@ pub const LOCATES: usize = 1 << 16;
 
 /// Shards of one engine.
 pub const SHARDS_MAX: usize = 64;
+/// Shards that the engine takes by itself when the config names no number.
+pub const SHARDS_AUTO_MAX: usize = 4;
 /// Accounts of one engine.
 pub const ACCOUNTS_MAX: usize = 4_096;
 
@@ -60,6 +62,7 @@ pub const SOUP_HEARTBEAT: u64 = 1_000_000_000;
 /// Least size of a connection's buffer, either way.
 pub const SOUP_BUFFER_SIZE_MIN: usize = 512;
 
+const _: () = assert!(SHARDS_AUTO_MAX <= SHARDS_MAX);
 const _: () = assert!(REORDER_WINDOW.is_power_of_two());
 const _: () = assert!(MARKET_RING.is_power_of_two() && RULE_RING.is_power_of_two());
 const _: () = assert!(APPLIED_RING.is_power_of_two() && ALERT_RING.is_power_of_two());

@@ -1,4 +1,6 @@
 //! Facts about the machine: its clock, its cores. Knows nothing of markets or rules.
 
+pub mod affinity;
 pub mod clock;
+pub mod idle;
 pub mod topology;
