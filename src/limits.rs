@@ -6,6 +6,16 @@ pub const DATAGRAM_SIZE_MAX: usize = 65_535;
 pub const ITCH_SIZE_MAX: usize = 50;
 /// Messages that may wait behind a gap. A power of two.
 pub const REORDER_WINDOW: usize = 1 << 16;
+/// Bytes kept of a message that waits: one more than the longest of ITCH, so that what is cut is still no ITCH message.
+pub const MESSAGE_KEPT_MAX: usize = ITCH_SIZE_MAX + 1;
+/// Messages released from the reorder window in one go.
+pub const RELEASED_PER_CYCLE: usize = 4_096;
+/// Gaps declared in one duty cycle.
+pub const GAPS_PER_CYCLE: usize = 64;
+/// Packets that must join on to each other before numbers more than a window away are believed.
+pub const RUN_PACKETS_MIN: u32 = 8;
+/// Retired session ids that are remembered.
+pub const RETIRED_SESSIONS: usize = 16;
 /// Messages asked for in one re-request, at most what the count field can say.
 pub const REREQUEST_COUNT_MAX: u16 = 65_534;
 /// Locates of a feed: all values of its 16 bits.
@@ -64,6 +74,8 @@ pub const SOUP_BUFFER_SIZE_MIN: usize = 512;
 
 const _: () = assert!(SHARDS_AUTO_MAX <= SHARDS_MAX);
 const _: () = assert!(REORDER_WINDOW.is_power_of_two());
+// When a consumer refuses in the middle of a packet, the packet's rest must fit the window: blocks of two bytes at least.
+const _: () = assert!(REORDER_WINDOW > DATAGRAM_SIZE_MAX / 2 && MESSAGE_KEPT_MAX <= u8::MAX as usize);
 const _: () = assert!(MARKET_RING.is_power_of_two() && RULE_RING.is_power_of_two());
 const _: () = assert!(APPLIED_RING.is_power_of_two() && ALERT_RING.is_power_of_two());
 const _: () = assert!(EVENTS_PER_CYCLE <= MARKET_RING && COMMANDS_PER_CYCLE <= RULE_RING);

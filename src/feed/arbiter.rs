@@ -1,1 +1,453 @@
 //! Two lines, one order: takes packets as they come and gives messages by rising sequence.
+//!
+//! ```text
+//!  line A ----\                       expected                    expected + window
+//!  line B -----> packet: known | straight through | held in the window | astray: dropped, a run of them is believed
+//!  answers ---/                        \---- gap: wait, ask, give up
+//! ```
+//!
+//! A packet at the number expected is walked in the receive buffer, without a copy. What lies ahead is held; a packet further
+//! ahead than the window is dropped (see `astray`). When the consumer refuses, the packet's rest goes to the window; when
+//! that cannot take a packet any more, [`Arbiter::packet`] refuses it, its caller stops reading, the kernel drops,
+//! and that is an ordinary gap.
+//!
+//! Invariants: sequences given out strictly rise within a session; each number from the join to the highest given out is a
+//! message or inside one declared gap; every held number is in `expected .. expected + window`.
+//!
+//! Known limits: one request is in flight at a time, for the first gap. A forged packet inside the window is believed, as
+//! UDP offers nothing to tell it by; its damage is bounded by the window and the gap's deadline.
+
+use super::astray::Run;
+use super::counts::ArbiterCounts;
+use super::downstream::Downstream;
+use super::gap::{Mover, OpenGap};
+use super::moldudp64::{Blocks, END_OF_SESSION, HEADER_SIZE, Header};
+use super::session::{Sessions, Verdict};
+use super::settings::{ArbiterSettings, Join, Line};
+use super::window::Window;
+use crate::limits::{GAPS_PER_CYCLE, RELEASED_PER_CYCLE, REORDER_WINDOW, REREQUEST_COUNT_MAX, RUN_PACKETS_MIN};
+use crate::model::Nanos;
+
+const WINDOW: u64 = REORDER_WINDOW as u64;
+
+/// See the head of this file.
+pub struct Arbiter {
+    settings: ArbiterSettings,
+    sessions: Sessions,
+    /// The next number to give out.
+    expected: u64,
+    /// One above the highest number that is known to exist.
+    end: u64,
+    window: Window,
+    gap: Option<OpenGap>,
+    run: Run,
+    catching_up: bool,
+    /// Packets that moved `expected` since a join at the first sequence seen; `RUN_PACKETS_MIN`: the join is firm.
+    joined: u32,
+    /// What the session's end was announced to be, and whether that was passed on.
+    ended: Option<(u64, bool)>,
+    /// A session that was not passed on yet, and whether it is the first.
+    session_owed: Option<([u8; 10], bool)>,
+    silent: bool,
+    silent_told: bool,
+    /// When a line last brought a packet of the current session.
+    heard: Option<Nanos>,
+    server: usize,
+    asked_at: Option<Nanos>,
+    counts: ArbiterCounts,
+}
+
+impl Arbiter {
+    /// Allocates the window; nothing is allocated later.
+    pub fn new(settings: ArbiterSettings) -> Arbiter {
+        Arbiter {
+            settings,
+            sessions: Sessions::new(settings.session),
+            expected: 0,
+            end: 0,
+            window: Window::default(),
+            gap: None,
+            run: Run::default(),
+            catching_up: false,
+            joined: 0,
+            ended: None,
+            session_owed: None,
+            silent: false,
+            silent_told: false,
+            heard: None,
+            server: 0,
+            asked_at: None,
+            counts: ArbiterCounts::default(),
+        }
+    }
+
+    /// Counts since start.
+    pub fn counts(&self) -> &ArbiterCounts {
+        &self.counts
+    }
+
+    /// The next number to give out.
+    pub fn expected(&self) -> u64 {
+        self.expected
+    }
+
+    /// True when nothing is held back or missing: feed time is now.
+    pub fn is_current(&self) -> bool {
+        self.window.held() == 0 && self.gap.is_none() && !self.catching_up && !self.owes()
+    }
+
+    /// Takes one datagram. False: not taken, because the consumer refuses and the window cannot hold it; offer the same
+    /// bytes again later, and nothing else of this line before.
+    pub fn packet<D: Downstream>(&mut self, line: Line, packet: &[u8], now: Nanos, down: &mut D) -> bool {
+        let Some(header) = Header::read(packet) else {
+            self.counts.malformed_packets += 1;
+            return true;
+        };
+        let count = u64::from(header.messages());
+        if count > 0 && packet.len() == HEADER_SIZE {
+            self.counts.malformed_packets += 1;
+            return true;
+        }
+        let silent_for = match self.ended {
+            Some(_) => None,
+            None => Some(now.saturating_sub(self.heard.unwrap_or(now))),
+        };
+        let from_line = line != Line::Rerequest;
+        match self.sessions.judge(header.session, from_line, silent_for, self.settings.session_silence) {
+            Verdict::Ours => {}
+            Verdict::Foreign => {
+                self.counts.foreign_packets += 1;
+                return true;
+            }
+            Verdict::Begins => {
+                if !self.wind_up(down) {
+                    self.counts.stalled_packets += 1;
+                    return false;
+                }
+                self.begin(&header);
+            }
+        }
+        if from_line {
+            self.heard = Some(now);
+            self.silent = false;
+        }
+        self.pay(down);
+        self.release(down);
+        let taken = match count {
+            0 => self.claim(&header, line, now),
+            _ => self.messages(&header, packet, line, now, down),
+        };
+        self.counts.packets += u64::from(taken);
+        self.tell_end(down);
+        taken
+    }
+
+    /// Gives out what can go now, gives up what is overdue, watches silence. Once a duty cycle. Returns messages and gaps given out.
+    pub fn poll<D: Downstream>(&mut self, now: Nanos, down: &mut D) -> usize {
+        let before = self.counts.messages + self.counts.gaps;
+        let heard = *self.heard.get_or_insert(now);
+        if !self.silent && now.saturating_sub(heard) >= self.settings.silence {
+            self.silent = true;
+            self.counts.silences += 1;
+        }
+        self.pay(down);
+        self.release(down);
+        self.settle(Mover::Line, now);
+        for _ in 0..GAPS_PER_CYCLE {
+            let overdue = self.gap.filter(|gap| now >= gap.deadline(&self.settings, self.catching_up));
+            if !overdue.is_some_and(|gap| self.declare(gap.from, gap.to, down)) {
+                break;
+            }
+            self.release(down);
+            self.settle(Mover::Loss, now);
+        }
+        self.tell_end(down);
+        (self.counts.messages + self.counts.gaps - before) as usize
+    }
+
+    /// What to ask for now, and which server (below [`ArbiterSettings::servers`]). At most one request per `request_spacing`.
+    pub fn request(&mut self, now: Nanos) -> Option<(usize, Header)> {
+        let (gap, session) = (self.gap.as_mut()?, self.sessions.current?);
+        let spaced = self.asked_at.is_none_or(|at| now.saturating_sub(at) >= self.settings.request_spacing);
+        if self.settings.servers == 0 || !spaced {
+            return None;
+        }
+        if gap.ask(now, &self.settings)? > 1 {
+            self.server = (self.server + 1) % self.settings.servers;
+        }
+        self.asked_at = Some(now);
+        self.counts.requests += 1;
+        let count = (gap.to - gap.from).min(u64::from(REREQUEST_COUNT_MAX)) as u16;
+        Some((self.server, Header { session, sequence: gap.from, count }))
+    }
+
+    /// A heartbeat or an end of session: it says which number comes next.
+    fn claim(&mut self, header: &Header, line: Line, now: Nanos) -> bool {
+        let next = header.sequence;
+        self.counts.heartbeats += u64::from(header.count != END_OF_SESSION);
+        if line == Line::Rerequest {
+            return true;
+        }
+        let near = next <= self.expected.saturating_add(WINDOW);
+        if !near && !self.run.add(next, next, now, self.settings.gap_wait) {
+            self.counts.far_ahead_packets += 1;
+            return true;
+        }
+        self.end = self.end.max(next);
+        if header.count == END_OF_SESSION && next >= self.end && self.ended.is_none() {
+            self.ended = Some((next, false));
+        }
+        self.settle(Mover::Line, now);
+        true
+    }
+
+    /// A packet with messages. Returns false when it cannot be taken now.
+    fn messages<D: Downstream>(
+        &mut self,
+        header: &Header,
+        packet: &[u8],
+        line: Line,
+        now: Nanos,
+        down: &mut D,
+    ) -> bool {
+        let (first, next) = (header.sequence, header.sequence + u64::from(header.count));
+        if next <= self.expected && !self.rejoin(header, line, now, down) {
+            self.note_known(line, u64::from(header.count));
+            return true;
+        }
+        let limit = self.expected.saturating_add(WINDOW);
+        if first > limit {
+            self.counts.far_ahead_packets += 1;
+            let believed = line != Line::Rerequest && self.run.add(first, next, now, self.settings.gap_wait);
+            self.end = if believed { self.end.max(next) } else { self.end };
+            self.settle(Mover::Line, now);
+            return true;
+        }
+        if next > limit && self.window.has(self.expected) {
+            self.counts.stalled_packets += 1;
+            return false;
+        }
+        let before = self.expected;
+        self.walk(header, packet, line, now, down);
+        self.end = self.end.max(next);
+        self.release(down);
+        self.moved(line, before, now);
+        true
+    }
+
+    /// Gives out or holds each message of a packet.
+    #[inline]
+    fn walk<D: Downstream>(&mut self, header: &Header, packet: &[u8], line: Line, now: Nanos, down: &mut D) {
+        let (mut sequence, mut known, mut new) = (header.sequence, 0, 0);
+        let mut beyond = false;
+        let mut flows = !self.owes();
+        let mut blocks = Blocks::new(header, packet);
+        for message in &mut blocks {
+            if sequence < self.expected || self.window.has(sequence) {
+                known += 1;
+            } else if flows && sequence == self.expected && down.message(sequence, now, message) {
+                self.expected += 1;
+                self.counts.messages += 1;
+                self.counts.bytes += message.len() as u64;
+                new += 1;
+            } else if sequence - self.expected < WINDOW {
+                flows &= sequence != self.expected;
+                self.window.insert(sequence, now, message);
+                new += 1;
+            } else {
+                beyond = true;
+            }
+            sequence += 1;
+        }
+        self.counts.far_ahead_packets += u64::from(beyond);
+        self.counts.malformed_packets += u64::from(blocks.is_cut());
+        self.counts.trailing_packets += u64::from(!blocks.is_cut() && !blocks.rest().is_empty());
+        self.counts.window_high_water = self.counts.window_high_water.max(self.window.held() as u64);
+        self.note_new(line, new);
+        self.note_known(line, known);
+    }
+
+    /// What follows from a packet that was walked; `before` is what was expected before it.
+    fn moved(&mut self, line: Line, before: u64, now: Nanos) {
+        if let Some((next, _)) = self.ended
+            && self.end > next
+        {
+            self.ended = None; // The end was none: there are messages behind it.
+        }
+        let by = if line == Line::Rerequest { Mover::Server } else { Mover::Line };
+        if by == Mover::Line && (self.expected > before || self.window.has(self.expected)) {
+            self.joined = self.joined.saturating_add(1).min(RUN_PACKETS_MIN);
+            self.run.clear();
+            if self.end > self.expected.saturating_add(WINDOW) {
+                self.end = self.window.reach().max(self.expected);
+                self.ended = self.ended.filter(|(next, _)| *next <= self.end);
+            }
+        }
+        self.settle(by, now);
+        if by == Mover::Line && self.expected > before && self.gap.is_none() {
+            self.catching_up = false;
+        }
+    }
+
+    /// Opens, moves or closes the gap at `expected`.
+    #[inline]
+    fn settle(&mut self, by: Mover, now: Nanos) {
+        self.end = self.end.max(self.expected);
+        if self.expected == self.end || self.window.has(self.expected) {
+            self.gap = None;
+            return;
+        }
+        let (to, known) = self.window.first().unwrap_or((self.end, now));
+        let gap = OpenGap::next(self.gap, (self.expected, to), (known, now), by, &self.settings);
+        let is_new = self.gap.is_none_or(|before| gap.from >= before.to);
+        self.counts.gaps_opened += u64::from(is_new);
+        self.gap = Some(gap);
+    }
+
+    /// Gives up messages `from` to `to - 1`; false when the consumer refuses.
+    fn declare<D: Downstream>(&mut self, from: u64, to: u64, down: &mut D) -> bool {
+        if self.owes() || !down.gap(from, to) {
+            return false;
+        }
+        self.counts.gaps += 1;
+        self.counts.gap_messages += to - from;
+        self.expected = to;
+        self.catching_up &= to < self.end;
+        self.gap = None;
+        true
+    }
+
+    /// Gives out held messages as far as they follow on each other.
+    #[inline]
+    fn release<D: Downstream>(&mut self, down: &mut D) {
+        if self.window.held() == 0 || self.owes() {
+            return;
+        }
+        for _ in 0..RELEASED_PER_CYCLE {
+            let Some((ts_recv, message)) = self.window.get(self.expected) else { return };
+            if !down.message(self.expected, ts_recv, message) {
+                return;
+            }
+            self.counts.messages += 1;
+            self.counts.bytes += message.len() as u64;
+            self.window.remove(self.expected);
+            self.expected += 1;
+        }
+    }
+
+    /// True while something must be passed on before any message.
+    #[inline]
+    fn owes(&self) -> bool {
+        self.session_owed.is_some() || self.silent != self.silent_told
+    }
+
+    /// Passes on what comes before any message.
+    #[inline]
+    fn pay<D: Downstream>(&mut self, down: &mut D) {
+        if self.silent != self.silent_told && down.silent(self.silent) {
+            self.silent_told = self.silent;
+        }
+        if let Some((id, first)) = self.session_owed
+            && self.silent == self.silent_told
+            && down.session(id, first)
+        {
+            self.session_owed = None;
+        }
+    }
+
+    /// Passes on the end of the session once all before it is given out.
+    fn tell_end<D: Downstream>(&mut self, down: &mut D) {
+        if let Some((next, false)) = self.ended
+            && self.expected >= next
+            && !self.owes()
+            && down.end_of_session(next)
+        {
+            self.ended = Some((next, true));
+        }
+    }
+
+    /// Gives out all that is held of the session that is over, its gaps given up. False: not done yet.
+    fn wind_up<D: Downstream>(&mut self, down: &mut D) -> bool {
+        for _ in 0..GAPS_PER_CYCLE {
+            self.pay(down);
+            self.release(down);
+            if self.owes() || self.window.has(self.expected) {
+                return false;
+            }
+            if self.expected == self.end {
+                self.tell_end(down);
+                return self.ended.is_none_or(|(_, told)| told);
+            }
+            let to = self.window.first().map_or(self.end, |(first, _)| first);
+            if !self.declare(self.expected, to, down) {
+                return false;
+            }
+        }
+        false
+    }
+
+    /// Begins the session of `header`. What came before is wound up: the window is empty.
+    fn begin(&mut self, header: &Header) {
+        let first = self.sessions.begin(header.session);
+        self.expected = match self.settings.join {
+            Join::At(sequence) if first => sequence,
+            Join::First if first => header.sequence,
+            _ => 1,
+        };
+        self.joined = if first && self.settings.join == Join::First { 0 } else { RUN_PACKETS_MIN };
+        self.catching_up = self.settings.join != Join::First;
+        self.start(header.session, first);
+    }
+
+    /// Starts a number space at `expected`.
+    fn start(&mut self, id: [u8; 10], first: bool) {
+        self.end = self.expected;
+        self.gap = None;
+        self.run.clear();
+        self.ended = None;
+        self.session_owed = Some((id, first));
+        self.counts.sessions += 1;
+    }
+
+    /// A packet of known numbers. Where the join hangs on a few packets that nobody continues, and a run is believed that
+    /// lies more than a window below, the join was a forgery: the session starts again with this packet, and true is returned.
+    fn rejoin<D: Downstream>(&mut self, header: &Header, line: Line, now: Nanos, down: &mut D) -> bool {
+        let next = header.sequence + u64::from(header.messages());
+        let firm = self.joined >= RUN_PACKETS_MIN || line == Line::Rerequest;
+        if firm || next.saturating_add(WINDOW) >= self.expected {
+            return false;
+        }
+        if !self.run.add(header.sequence, next, now, self.settings.gap_wait) || !self.wind_up(down) {
+            return false;
+        }
+        self.expected = header.sequence;
+        self.joined = RUN_PACKETS_MIN;
+        self.start(header.session, false);
+        self.pay(down);
+        true
+    }
+
+    #[inline]
+    fn note_new(&mut self, line: Line, count: u64) {
+        match line {
+            Line::A => self.counts.line_a_first += count,
+            Line::B => self.counts.line_b_first += count,
+            Line::Rerequest => self.counts.recovered += count,
+        }
+    }
+
+    #[inline]
+    fn note_known(&mut self, line: Line, count: u64) {
+        self.counts.duplicates += count;
+        match line {
+            Line::A => self.counts.line_a_second += count,
+            Line::B => self.counts.line_b_second += count,
+            Line::Rerequest => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod oracle;
+#[cfg(test)]
+mod tests;

@@ -2,8 +2,16 @@
 
 pub mod agent;
 pub mod arbiter;
+mod astray;
 pub mod binaryfile;
+pub mod counts;
+pub mod downstream;
+mod gap;
 pub mod itch;
 pub mod moldudp64;
 pub mod pcap;
 pub mod recording;
+mod session;
+pub mod settings;
+pub mod socket;
+mod window;
