@@ -28,6 +28,10 @@ pub const SHARDS_AUTO_MAX: usize = 4;
 /// Accounts of one engine.
 pub const ACCOUNTS_MAX: usize = 4_096;
 
+/// Feed time is told to the shards at least so often, in nanoseconds.
+pub const FEED_TIME_INTERVAL: u64 = 100_000_000;
+/// The kernel is asked so often how much it dropped, in nanoseconds.
+pub const KERNEL_DROPS_INTERVAL: u64 = 1_000_000_000;
 /// Datagrams read per duty cycle and line.
 pub const DATAGRAMS_PER_CYCLE: usize = 64;
 /// Market events that a shard takes per duty cycle.

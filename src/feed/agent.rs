@@ -1,1 +1,284 @@
-//! Reads datagrams, arbitrates them, decodes them and hands events to the shards.
+//! Reads datagrams of both lines and of the re-request server, and lets the arbiter put them in order.
+//!
+//! A duty cycle reads the lines in turn, datagram by datagram, so that neither runs ahead of the other by more than
+//! the network makes it; then gives out what became due, asks the re-request server, and tells feed time. Each datagram is stamped
+//! with the clock right after it was read. A datagram that the arbiter refuses stays in its socket's buffer here, and that socket is not
+//! read until it was taken. An error of a socket is counted and ends its turn, nothing else.
+//!
+//! Not done: `recvmmsg`, which saves a system call per datagram; its place is [`Receiver::next`].
+
+use std::io::{self, ErrorKind};
+use std::net::{SocketAddr, SocketAddrV4, UdpSocket};
+
+use super::arbiter::Arbiter;
+use super::counts::{ArbiterCounts, SocketCounts};
+use super::downstream::Downstream;
+use super::settings::{ArbiterSettings, Line};
+use super::socket::{self, LineSettings};
+use crate::agent::Agent;
+use crate::limits::{DATAGRAM_SIZE_MAX, DATAGRAMS_PER_CYCLE, FEED_TIME_INTERVAL, KERNEL_DROPS_INTERVAL};
+use crate::model::Nanos;
+use crate::sys::clock::Clock;
+
+/// What the feed listens to. Session, join and times are in `arbiter`; its `servers` is set from `rerequest`.
+#[derive(Clone, Debug)]
+pub struct FeedSettings {
+    /// Line A.
+    pub line_a: Option<LineSettings>,
+    /// Line B.
+    pub line_b: Option<LineSettings>,
+    /// Re-request servers, asked in this order.
+    pub rerequest: Vec<SocketAddrV4>,
+    /// Waiting, joining, sessions.
+    pub arbiter: ArbiterSettings,
+    /// Bytes of receive buffer asked for per socket.
+    pub receive_buffer: usize,
+}
+
+/// A socket that could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {what} ({address}): {source}")]
+pub struct OpenError {
+    /// `line A`, `line B` or `re-request`.
+    pub what: &'static str,
+    /// What it was to be bound to; for re-requests the first server.
+    pub address: SocketAddrV4,
+    /// The system's reason.
+    pub source: io::Error,
+}
+
+/// What the kernel granted for one socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Granted {
+    /// Whose socket.
+    pub line: Line,
+    /// What it is bound to.
+    pub address: SocketAddr,
+    /// Bytes, in the kernel's count: see [`socket::granted`].
+    pub receive_buffer: usize,
+}
+
+/// See the head of this file.
+pub struct FeedAgent<D> {
+    receivers: Vec<Receiver>,
+    rerequest: Option<UdpSocket>,
+    servers: Vec<SocketAddrV4>,
+    arbiter: Arbiter,
+    down: D,
+    clock: Clock,
+    counts: SocketCounts,
+    heartbeats_told: u64,
+    time_told: Nanos,
+    drops_read: Nanos,
+}
+
+impl<D: Downstream> FeedAgent<D> {
+    /// Opens the sockets and allocates all that is ever needed.
+    pub fn open(settings: &FeedSettings, clock: Clock, down: D) -> Result<FeedAgent<D>, OpenError> {
+        let mut receivers = vec![];
+        for (line, what, of) in [(Line::A, "line A", settings.line_a), (Line::B, "line B", settings.line_b)] {
+            let Some(of) = of else { continue };
+            let opened = socket::open_line(&of, settings.receive_buffer).and_then(|socket| Receiver::new(line, socket));
+            receivers.push(opened.map_err(|source| OpenError { what, address: of.address, source })?);
+        }
+        let mut rerequest = None;
+        if let Some(first) = settings.rerequest.first() {
+            let failed = |source| OpenError { what: "re-request", address: *first, source };
+            let socket = socket::open_rerequest(&settings.rerequest, settings.receive_buffer).map_err(failed)?;
+            rerequest = Some(socket.try_clone().map_err(failed)?);
+            receivers.push(Receiver::new(Line::Rerequest, socket).map_err(failed)?);
+        }
+        let servers = settings.rerequest.clone();
+        let arbiter = Arbiter::new(ArbiterSettings { servers: servers.len(), ..settings.arbiter });
+        let counts = SocketCounts::default();
+        let (heartbeats_told, time_told, drops_read) = (0, 0, 0);
+        Ok(FeedAgent {
+            receivers,
+            rerequest,
+            servers,
+            arbiter,
+            down,
+            clock,
+            counts,
+            heartbeats_told,
+            time_told,
+            drops_read,
+        })
+    }
+
+    /// What each socket is bound to and was granted.
+    pub fn report(&self) -> impl Iterator<Item = Granted> + '_ {
+        self.receivers.iter().map(|receiver| receiver.granted)
+    }
+
+    /// What the socket of `line` is bound to, where there is one.
+    pub fn address(&self, line: Line) -> Option<SocketAddr> {
+        self.report().find(|granted| granted.line == line).map(|granted| granted.address)
+    }
+
+    /// What came out of the packets.
+    pub fn counts(&self) -> &ArbiterCounts {
+        self.arbiter.counts()
+    }
+
+    /// What happened at the sockets.
+    pub fn socket_counts(&self) -> &SocketCounts {
+        &self.counts
+    }
+
+    /// Where the output goes.
+    pub fn downstream(&self) -> &D {
+        &self.down
+    }
+
+    /// The same, to be changed.
+    pub fn downstream_mut(&mut self) -> &mut D {
+        &mut self.down
+    }
+
+    /// Reads the sockets in turn. Returns the datagrams taken.
+    fn read(&mut self) -> usize {
+        let mut taken = 0;
+        for receiver in &mut self.receivers {
+            receiver.turn_over = false;
+        }
+        for _ in 0..DATAGRAMS_PER_CYCLE {
+            let before = taken;
+            for receiver in &mut self.receivers {
+                let Some(datagram) = receiver.next(&self.servers, &self.clock, &mut self.counts) else { continue };
+                if self.arbiter.packet(datagram.line, datagram.bytes, datagram.ts_recv, &mut self.down) {
+                    receiver.held = None;
+                    taken += 1;
+                } else {
+                    receiver.turn_over = true;
+                }
+            }
+            if taken == before {
+                break;
+            }
+        }
+        taken
+    }
+
+    /// Asks a re-request server for what is missing.
+    fn ask(&mut self, now: Nanos) -> usize {
+        let Some(socket) = &self.rerequest else { return 0 };
+        let Some((server, request)) = self.arbiter.request(now) else { return 0 };
+        // An ICMP error of an earlier request may be reported here; the arbiter asks again after a silence anyway.
+        if socket.send_to(&request.bytes(), self.servers[server]).is_err() {
+            self.counts.socket_errors += 1;
+        }
+        1
+    }
+
+    /// Tells feed time at each heartbeat and every [`FEED_TIME_INTERVAL`], but never ahead of what is held back.
+    fn tell_time(&mut self, now: Nanos) {
+        let heartbeats = self.arbiter.counts().heartbeats;
+        let due = heartbeats != self.heartbeats_told || now.saturating_sub(self.time_told) >= FEED_TIME_INTERVAL;
+        if due && self.arbiter.is_current() && self.down.heartbeat(now) {
+            (self.heartbeats_told, self.time_told) = (heartbeats, now);
+        }
+    }
+
+    fn read_kernel_drops(&mut self, now: Nanos) {
+        if now.saturating_sub(self.drops_read) < KERNEL_DROPS_INTERVAL {
+            return;
+        }
+        self.drops_read = now;
+        for receiver in &self.receivers {
+            let drops = socket::kernel_drops(&receiver.socket);
+            match receiver.granted.line {
+                Line::A => self.counts.line_a_kernel_drops = drops,
+                Line::B => self.counts.line_b_kernel_drops = drops,
+                Line::Rerequest => self.counts.rerequest_kernel_drops = drops,
+            }
+        }
+    }
+}
+
+impl<D: Downstream + Send> Agent for FeedAgent<D> {
+    fn name(&self) -> &str {
+        "feed"
+    }
+
+    fn do_work(&mut self, now: Nanos) -> usize {
+        let read = self.read();
+        // Datagrams are stamped during the cycle: their stamps may be later than its start.
+        let now = if read > 0 { self.clock.now() } else { now };
+        let released = self.arbiter.poll(now, &mut self.down);
+        let asked = self.ask(now);
+        self.tell_time(now);
+        self.read_kernel_drops(now);
+        read + released + asked
+    }
+}
+
+struct Datagram<'a> {
+    line: Line,
+    ts_recv: Nanos,
+    bytes: &'a [u8],
+}
+
+/// One socket and the datagram that was read from it last.
+struct Receiver {
+    granted: Granted,
+    socket: UdpSocket,
+    buffer: Box<[u8]>,
+    /// Size and stamp of a datagram that was not taken yet.
+    held: Option<(usize, Nanos)>,
+    /// Nothing more to be had from it in this duty cycle.
+    turn_over: bool,
+}
+
+impl Receiver {
+    fn new(line: Line, socket: UdpSocket) -> io::Result<Receiver> {
+        let (address, receive_buffer) = (socket.local_addr()?, socket::granted(&socket)?);
+        let granted = Granted { line, address, receive_buffer };
+        let buffer = vec![0; DATAGRAM_SIZE_MAX].into_boxed_slice();
+        Ok(Receiver { granted, socket, buffer, held: None, turn_over: false })
+    }
+
+    /// The datagram held, or the next one. Datagrams on the re-request socket that no server sent are dropped.
+    #[inline]
+    fn next(&mut self, servers: &[SocketAddrV4], clock: &Clock, counts: &mut SocketCounts) -> Option<Datagram<'_>> {
+        if self.turn_over {
+            return None;
+        }
+        if self.held.is_none() {
+            self.held = self.receive(servers, clock, counts);
+            self.turn_over = self.held.is_none();
+        }
+        let (size, ts_recv) = self.held?;
+        Some(Datagram { line: self.granted.line, ts_recv, bytes: &self.buffer[..size] })
+    }
+
+    fn receive(
+        &mut self,
+        servers: &[SocketAddrV4],
+        clock: &Clock,
+        counts: &mut SocketCounts,
+    ) -> Option<(usize, Nanos)> {
+        let received = match self.granted.line {
+            Line::Rerequest => self.socket.recv_from(&mut self.buffer).map(|(size, from)| (size, Some(from))),
+            Line::A | Line::B => self.socket.recv(&mut self.buffer).map(|size| (size, None)),
+        };
+        match received {
+            Ok((_, Some(from))) if !servers.iter().any(|server| SocketAddr::V4(*server) == from) => {
+                counts.stranger_datagrams += 1;
+                None
+            }
+            Ok((size, _)) => {
+                counts.datagrams += 1;
+                Some((size, clock.now()))
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => None,
+            Err(_) => {
+                counts.socket_errors += 1;
+                None
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -60,3 +60,21 @@ impl ArbiterCounts {
         )
     }
 }
+
+crate::counts! {
+    /// What happened at the feed's sockets.
+    pub struct SocketCounts {
+        /// Datagrams read.
+        datagrams,
+        /// Datagrams on the re-request socket that came from no configured server.
+        stranger_datagrams,
+        /// Errors of reading and sending.
+        socket_errors,
+        /// Datagrams that the kernel dropped on line A.
+        line_a_kernel_drops,
+        /// The same on line B.
+        line_b_kernel_drops,
+        /// The same on the re-request socket.
+        rerequest_kernel_drops,
+    }
+}
