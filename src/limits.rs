@@ -42,6 +42,8 @@ pub const COMMANDS_PER_CYCLE: usize = 64;
 pub const FIRINGS_PER_CYCLE: usize = 256;
 /// Rule slots that a walk (list, remove all of a user) looks at per duty cycle.
 pub const WALK_PER_CYCLE: usize = 4_096;
+/// Walks that a shard holds at most; one more waits in its rule ring.
+pub const WALKS_MAX: usize = 256;
 /// Alerts that the gateway takes per duty cycle and shard.
 pub const ALERTS_PER_CYCLE: usize = 1_024;
 

@@ -1,1 +1,310 @@
-//! From messages to shards: binds locates to symbols and sends every event where its symbol lives.
+//! From messages to shards: decodes, binds locates to symbols, and sends every event where its symbol lives.
+//!
+//! ```text
+//!  message --decode--> event --locate--> shard of the symbol's name --> [define] [clock] event
+//! ```
+//!
+//! - A locate is bound to the text of its first R, A, F, P or Q; its shard gets a `define` before anything else of it.
+//! - A shard sees only its own symbols' messages. Where one is stamped before feed time (the largest stamp so far, of
+//!   any symbol), the shard is told feed time first.
+//! - What cannot be sent now is offered again: a refused call has counted nothing, and what it did send (a define, a
+//!   clock) is not sent twice.
+
+use crate::feed::downstream::Downstream;
+use crate::feed::itch::{self, ItchError};
+use crate::limits::LOCATES;
+use crate::model::{Action, MarketEvent, Nanos, Symbol, event_flag};
+
+/// The shards as the feed sees them.
+pub trait Shards {
+    /// How many.
+    fn count(&self) -> usize;
+    /// Sends an event to one; false, and nothing done, when it has no room.
+    fn send(&mut self, shard: usize, event: &MarketEvent) -> bool;
+}
+
+crate::counts! {
+    /// What the partition counted.
+    pub struct PartitionCounts {
+        /// All messages, skipped ones too.
+        messages,
+        /// Of a length that is not their type's.
+        malformed,
+        /// Of no known type.
+        unknown_types,
+        /// Naming another symbol than the one that their locate is bound to: skipped.
+        symbol_conflicts,
+        /// About orders of a locate that no message has named.
+        unknown_orders,
+    }
+}
+
+/// What a locate is bound to.
+#[derive(Clone, Copy)]
+struct Route {
+    symbol: Symbol,
+    shard: u16,
+}
+
+/// Not bound.
+const UNBOUND: u16 = u16::MAX;
+
+/// The last stage of the feed.
+pub struct Partition<S> {
+    /// Where events go.
+    pub shards: S,
+    routes: Vec<Route>,
+    /// What is added to a stamp: UTC nanoseconds of the midnight that the feed counts from, 0 in `replay`.
+    midnight: Nanos,
+    feed_time: Nanos,
+    /// Per shard the feed time that it knows.
+    told: Vec<Nanos>,
+    /// Shards that have taken their copy of the broadcast under way.
+    broadcast: usize,
+    counts: PartitionCounts,
+}
+
+impl<S: Shards> Partition<S> {
+    /// Nothing bound yet. `midnight` is added to every stamp.
+    pub fn new(shards: S, midnight: Nanos) -> Partition<S> {
+        let told = vec![0; shards.count()];
+        let unbound = Route { symbol: Symbol::BLANK, shard: UNBOUND };
+        let counts = PartitionCounts::default();
+        Partition { shards, routes: vec![unbound; LOCATES], midnight, feed_time: 0, told, broadcast: 0, counts }
+    }
+
+    /// The largest stamp of a well-formed message so far, as UTC; 0 before the first.
+    pub fn feed_time(&self) -> Nanos {
+        self.feed_time
+    }
+
+    /// What was counted so far.
+    pub fn counts(&self) -> PartitionCounts {
+        self.counts
+    }
+
+    /// The next trading date: stamps count from this midnight on.
+    pub fn set_midnight(&mut self, midnight: Nanos) {
+        self.midnight = midnight;
+    }
+
+    /// Routes one message. False: its shard has no room, offer it again.
+    #[inline]
+    pub fn route(&mut self, sequence: u64, ts_recv: Nanos, message: &[u8]) -> bool {
+        let sent = match itch::decode(message) {
+            Ok((event, name)) => {
+                let ts_event = event.ts_event + self.midnight;
+                self.route_event(MarketEvent { sequence, ts_recv, ts_event, ..event }, name)
+            }
+            Err(error) => {
+                self.counts.malformed += u64::from(error == ItchError::WrongLength);
+                self.counts.unknown_types += u64::from(error == ItchError::UnknownType);
+                true
+            }
+        };
+        self.counts.messages += u64::from(sent);
+        sent
+    }
+
+    #[inline]
+    fn route_event(&mut self, event: MarketEvent, name: Option<Symbol>) -> bool {
+        let locate = usize::from(event.locate);
+        let mut route = self.routes[locate];
+        if let Some(name) = name {
+            if route.shard == UNBOUND {
+                match self.bind(&event, name) {
+                    Some(bound) => route = bound,
+                    None => return false,
+                }
+            } else if route.symbol != name && event.action != Action::Clock {
+                self.counts.symbol_conflicts += 1;
+                self.feed_time = self.feed_time.max(event.ts_event);
+                return true;
+            }
+        }
+        if event.action == Action::Clock || event.action == Action::System {
+            self.feed_time = self.feed_time.max(event.ts_event);
+            return true;
+        }
+        if route.shard == UNBOUND {
+            self.counts.unknown_orders += u64::from(needs_an_order(event.action));
+            self.feed_time = self.feed_time.max(event.ts_event);
+            return true;
+        }
+        let shard = usize::from(route.shard);
+        if event.ts_event < self.feed_time && self.told[shard] < self.feed_time && !self.tell_time(shard) {
+            return false;
+        }
+        if !self.shards.send(shard, &event) {
+            return false;
+        }
+        self.feed_time = self.feed_time.max(event.ts_event);
+        self.told[shard] = self.told[shard].max(event.ts_event);
+        true
+    }
+
+    #[cold]
+    fn bind(&mut self, event: &MarketEvent, name: Symbol) -> Option<Route> {
+        let shard = name.shard(self.told.len());
+        let define = MarketEvent { locate: event.locate, second_ref: name.0, ..MarketEvent::new(Action::Define) };
+        let route = Route { symbol: name, shard: shard as u16 };
+        self.shards.send(shard, &define).then(|| {
+            self.routes[usize::from(event.locate)] = route;
+            route
+        })
+    }
+
+    #[cold]
+    fn tell_time(&mut self, shard: usize) -> bool {
+        let clock = MarketEvent { ts_event: self.feed_time, ..MarketEvent::new(Action::Clock) };
+        let told = self.shards.send(shard, &clock);
+        if told {
+            self.told[shard] = self.feed_time;
+        }
+        told
+    }
+
+    /// Sends a copy to every shard; the first one's is marked to be announced. False: some still wait for theirs.
+    fn send_to_all(&mut self, event: MarketEvent) -> bool {
+        while self.broadcast < self.told.len() {
+            let flags = if self.broadcast == 0 { event_flag::ANNOUNCE } else { 0 };
+            if !self.shards.send(self.broadcast, &MarketEvent { flags, ..event }) {
+                return false;
+            }
+            self.broadcast += 1;
+        }
+        self.broadcast = 0;
+        true
+    }
+}
+
+impl<S: Shards> Downstream for Partition<S> {
+    #[inline]
+    fn message(&mut self, sequence: u64, ts_recv: Nanos, message: &[u8]) -> bool {
+        self.route(sequence, ts_recv, message)
+    }
+
+    fn gap(&mut self, from: u64, to: u64) -> bool {
+        self.send_to_all(MarketEvent { sequence: from, second_ref: to, ..MarketEvent::new(Action::Gap) })
+    }
+
+    fn session(&mut self, id: [u8; 10], _first: bool) -> bool {
+        let event = MarketEvent { sequence: 1, ..MarketEvent::new(Action::Session) }.with_session(id);
+        let sent = self.send_to_all(event);
+        if sent {
+            self.routes.fill(Route { symbol: Symbol::BLANK, shard: UNBOUND });
+        }
+        sent
+    }
+
+    fn end_of_session(&mut self, next: u64) -> bool {
+        self.send_to_all(MarketEvent { sequence: next, ..MarketEvent::new(Action::EndOfSession) })
+    }
+
+    fn silent(&mut self, silent: bool) -> bool {
+        self.send_to_all(MarketEvent::new(if silent { Action::Silent } else { Action::Resumed }))
+    }
+
+    /// Tells every shard that does not know it the feed time, which is the feed's and not the caller's clock.
+    fn heartbeat(&mut self, _now: Nanos) -> bool {
+        (0..self.told.len()).all(|shard| self.told[shard] >= self.feed_time || self.tell_time(shard))
+    }
+}
+
+fn needs_an_order(action: Action) -> bool {
+    use Action::{Cancel, Delete, Execute, ExecuteAtPrice, Replace};
+    matches!(action, Execute | ExecuteAtPrice | Cancel | Delete | Replace)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::feed::itch::encode::{self, Head};
+    use crate::model::Side;
+
+    /// Shards that keep what they get, each with room for so many.
+    struct Kept {
+        events: Vec<(usize, MarketEvent)>,
+        room: usize,
+    }
+
+    impl Shards for Kept {
+        fn count(&self) -> usize {
+            4
+        }
+
+        fn send(&mut self, shard: usize, event: &MarketEvent) -> bool {
+            let sent = self.room > 0;
+            if sent {
+                self.room -= 1;
+                self.events.push((shard, *event));
+            }
+            sent
+        }
+    }
+
+    fn partition() -> Partition<Kept> {
+        Partition::new(Kept { events: vec![], room: usize::MAX }, 1_000)
+    }
+
+    fn head(locate: u16, ts: u64) -> Head {
+        Head { locate, tracking: 0, ts }
+    }
+
+    fn actions(partition: &Partition<Kept>) -> Vec<Action> {
+        partition.shards.events.iter().map(|(_, event)| event.action).collect()
+    }
+
+    #[test]
+    fn a_symbol_is_defined_once_and_its_shard_is_told_a_time_that_others_set() {
+        let mut partition = partition();
+        let [a, b]: [Symbol; 2] = ["AAPL", "MSFT"].map(|name| name.parse().unwrap());
+        assert_ne!(a.shard(4), b.shard(4), "the test needs two shards");
+        assert!(partition.route(1, 0, &encode::add(head(1, 50), 7, Side::Bid, 100, a, 10)));
+        assert!(partition.route(2, 0, &encode::add(head(2, 90), 8, Side::Bid, 100, b, 10)));
+        assert!(partition.route(3, 0, &encode::delete(head(1, 60), 7)));
+        use Action::{Add, Clock, Define, Delete};
+        assert_eq!(actions(&partition), [Define, Add, Define, Add, Clock, Delete]);
+        let (shard, clock) = partition.shards.events[4];
+        assert_eq!((shard, clock.ts_event), (a.shard(4), 1_090));
+        assert_eq!(partition.feed_time(), 1_090);
+    }
+
+    #[test]
+    fn what_is_refused_is_neither_counted_nor_sent_twice() {
+        let mut partition = partition();
+        let message = encode::trade(head(3, 5), 1, "X".parse().unwrap(), 10, 1);
+        for room in [0, 1] {
+            partition.shards.room = room;
+            assert!(!partition.route(1, 0, &message));
+        }
+        partition.shards.room = 1;
+        assert!(partition.route(1, 0, &message));
+        assert_eq!(actions(&partition), [Action::Define, Action::Trade]);
+        assert_eq!(partition.counts().messages, 1);
+        partition.shards.room = 2;
+        assert!(!partition.gap(5, 7));
+        partition.shards.room = 9;
+        assert!(partition.gap(5, 7));
+        let gaps: Vec<_> = partition.shards.events[2..].iter().map(|(shard, event)| (*shard, event.flags)).collect();
+        assert_eq!(gaps, [(0, event_flag::ANNOUNCE), (1, 0), (2, 0), (3, 0)]);
+    }
+
+    #[test]
+    fn another_name_under_a_bound_locate_is_skipped_but_its_stamp_is_time() {
+        let mut partition = partition();
+        let [x, y]: [Symbol; 2] = ["X", "Y"].map(|name| name.parse().unwrap());
+        assert!(partition.route(1, 0, &encode::directory(head(3, 5), x)));
+        assert!(partition.route(2, 0, &encode::directory(head(3, 6), y)));
+        assert!(partition.route(3, 0, &encode::trade(head(3, 7), 1, y, 10, 1)));
+        assert!(partition.route(4, 0, &encode::delete(head(9, 8), 1)));
+        assert!(partition.route(5, 0, b"D"));
+        assert!(partition.route(6, 0, b"z"));
+        let expected =
+            PartitionCounts { messages: 6, malformed: 1, unknown_types: 1, symbol_conflicts: 1, unknown_orders: 1 };
+        assert_eq!(
+            (partition.counts(), partition.feed_time(), actions(&partition)),
+            (expected, 1_008, vec![Action::Define])
+        );
+    }
+}

@@ -1,1 +1,134 @@
-//! (matcher agent)
+//! A shard between its rings.
+//!
+//! What the shard says goes straight to a ring; what finds that full waits in a pending queue of fixed size, and while
+//! one waits the shard takes only as much as is sure to fit. So a full ring stops the shard, the shard's full market
+//! ring stops the feed, and nothing is lost or waited for in a loop.
+
+use std::collections::VecDeque;
+
+use super::shard::{Outputs, Shard, ShardCounts};
+use crate::agent::Agent;
+use crate::limits::{COMMANDS_PER_CYCLE, EVENTS_PER_CYCLE, FIRINGS_PER_CYCLE, PENDING_MAX};
+use crate::model::{Alert, Applied, MarketEvent, Nanos, RuleCommand};
+use crate::ring::{Receiver, Sender};
+use crate::sys::clock::Clock;
+
+/// Alerts that an event can make at once without touching the budget: 1. That a command can: 3.
+const RESERVE: usize = EVENTS_PER_CYCLE + 3 * COMMANDS_PER_CYCLE;
+const _: () = assert!(PENDING_MAX > RESERVE + FIRINGS_PER_CYCLE);
+
+/// The rings of a shard.
+pub struct MatcherRings {
+    /// From the feed.
+    pub market: Receiver<MarketEvent>,
+    /// From control.
+    pub rules: Receiver<RuleCommand>,
+    /// To the gateway.
+    pub alerts: Sender<Alert>,
+    /// To control.
+    pub applied: Sender<Applied>,
+}
+
+/// The agent of a shard.
+pub struct MatcherAgent {
+    name: String,
+    shard: Shard,
+    market: Receiver<MarketEvent>,
+    rules: Receiver<RuleCommand>,
+    out: Out,
+}
+
+/// One way out of a shard: a ring, and what waits for it.
+struct Way<T> {
+    ring: Sender<T>,
+    pending: VecDeque<T>,
+}
+
+impl<T: Copy> Way<T> {
+    fn new(ring: Sender<T>) -> Way<T> {
+        Way { ring, pending: VecDeque::with_capacity(PENDING_MAX) }
+    }
+
+    #[inline]
+    fn send(&mut self, value: &T) {
+        if !self.pending.is_empty() || !self.ring.send(*value) {
+            self.pending.push_back(*value);
+        }
+    }
+
+    fn flush(&mut self) -> usize {
+        let before = self.pending.len();
+        while self.pending.front().is_some_and(|value| self.ring.send(*value)) {
+            self.pending.pop_front();
+        }
+        before - self.pending.len()
+    }
+
+    fn room(&self) -> usize {
+        PENDING_MAX - self.pending.len()
+    }
+}
+
+struct Out {
+    alerts: Way<Alert>,
+    applied: Way<Applied>,
+    clock: Clock,
+}
+
+impl Outputs for Out {
+    #[inline]
+    fn alert(&mut self, alert: &Alert) {
+        self.alerts.send(alert);
+    }
+
+    #[inline]
+    fn applied(&mut self, applied: &Applied) {
+        self.applied.send(applied);
+    }
+
+    #[inline]
+    fn now(&self) -> Nanos {
+        self.clock.now()
+    }
+}
+
+impl MatcherAgent {
+    /// Shard number `number` between its rings.
+    pub fn new(number: usize, shard: Shard, rings: MatcherRings, clock: Clock) -> MatcherAgent {
+        let MatcherRings { market, rules, alerts, applied } = rings;
+        let out = Out { alerts: Way::new(alerts), applied: Way::new(applied), clock };
+        MatcherAgent { name: format!("matcher-{number}"), shard, market, rules, out }
+    }
+
+    /// What the shard counted so far.
+    pub fn counts(&self) -> ShardCounts {
+        self.shard.counts()
+    }
+
+    fn room(&self) -> usize {
+        self.out.alerts.room().min(self.out.applied.room())
+    }
+}
+
+impl Agent for MatcherAgent {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn do_work(&mut self, _now: Nanos) -> usize {
+        let mut work = self.out.alerts.flush() + self.out.applied.flush();
+        let budget = self.room().saturating_sub(RESERVE).min(FIRINGS_PER_CYCLE);
+        if budget == 0 {
+            return work;
+        }
+        let (shard, out) = (&mut self.shard, &mut self.out);
+        work += shard.step(budget, out);
+        if shard.room() > EVENTS_PER_CYCLE {
+            work += self.market.drain(EVENTS_PER_CYCLE, |event| shard.event(event, out));
+        }
+        if shard.room() > COMMANDS_PER_CYCLE && shard.walk_room() >= COMMANDS_PER_CYCLE {
+            work += self.rules.drain(COMMANDS_PER_CYCLE, |command| shard.command(command, out));
+        }
+        work
+    }
+}

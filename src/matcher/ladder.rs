@@ -1,1 +1,549 @@
-//! (matcher ladder)
+//! A ladder: entries sorted by key, made to be read and popped at one end. Thresholds and book levels are both kept so.
+//!
+//! ```text
+//!     cold                                                        hot
+//!     [ inner: first entry of each child, child ... ]
+//!         |                  |                  |
+//!     [leaf .. ]         [leaf .. ]         [leaf .... tail]  <- the entry that fires next, the best price
+//! ```
+//!
+//! A B+ tree whose nodes live in a [`Pool`] that many ladders share. Entries ascend by (key, then version
+//! *descending*), so the tail of the last leaf is the greatest key and among equals the one set first: exactly
+//! the order of firing. Popping is `len -= 1`; a leaf is given back when it is empty.
+//!
+//! - Insert, remove: O(log n), at most one leaf moved and one node split or merged a level. Nothing is ever rehashed or moved in bulk.
+//! - Fill: before a full leaf is split its neighbours are asked for room, so random inserts leave leaves about 80 % full.
+//! - A version is not stored with its key in a leaf (8 bytes a rule): among equal keys it is read from the rule.
+//!
+//! Tried and left: a sorted `Vec` of chunks (its index is moved in bulk: 10 us at a million rules of one symbol), a
+//! skip list and a treap (a cache miss a level, 8 to 16 bytes of links a rule).
+
+/// No node.
+const NONE: u32 = u32::MAX;
+/// Entries of a leaf: 62 fill twelve cache lines where the value is a rule's number.
+const LEAF: usize = 62;
+/// Children of an inner node.
+const INNER: usize = 32;
+/// A node that is left less than half full joins a neighbour, unless the two would fill more than this part of one.
+/// So two neighbours hold more than 3/4 of one node together: what sizes the pool.
+const ROOM: usize = 4;
+/// Levels of inner nodes. Each inner node but the root holds at least 3/8 * INNER / 2 children on average: far more than any pool holds.
+const HEIGHT_MAX: usize = 12;
+
+/// An entry's place in the order: ascending by key, among equals the later version first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// What it is sorted by.
+    pub key: i64,
+    /// Among equal keys: the greater comes earlier, that is farther from the hot end.
+    pub version: u64,
+}
+
+impl Place {
+    #[inline]
+    fn before(self, other: Place) -> bool {
+        self.key < other.key || (self.key == other.key && self.version > other.version)
+    }
+}
+
+#[derive(Clone)]
+struct Leaf<V> {
+    len: u32,
+    keys: [i64; LEAF],
+    values: [V; LEAF],
+}
+
+#[derive(Clone)]
+struct Inner {
+    len: u32,
+    /// `first[i]` is not after any entry of child i, and after every entry of child i - 1. `first[0]` is not used.
+    first: [Place; INNER],
+    children: [u32; INNER],
+}
+
+/// No node is free, or the ladder cannot grow higher.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolFull;
+
+/// Nodes of one kind: all equal, reserved at the start, taken and given back one by one.
+struct Nodes<N> {
+    nodes: Vec<N>,
+    free: Vec<u32>,
+    max: usize,
+}
+
+impl<N> Nodes<N> {
+    fn new(max: usize, reserve: bool) -> Nodes<N> {
+        let reserved = if reserve { max } else { 0 };
+        Nodes { nodes: Vec::with_capacity(reserved), free: Vec::with_capacity(reserved), max }
+    }
+
+    fn available(&self) -> usize {
+        self.free.len() + (self.max - self.nodes.len())
+    }
+
+    fn take(&mut self, node: N) -> u32 {
+        if let Some(id) = self.free.pop() {
+            self.nodes[id as usize] = node;
+            return id;
+        }
+        self.nodes.push(node);
+        (self.nodes.len() - 1) as u32
+    }
+
+    fn give_back(&mut self, id: u32) {
+        self.free.push(id);
+    }
+}
+
+/// The nodes of many ladders.
+pub struct Pool<V> {
+    leaves: Nodes<Leaf<V>>,
+    inners: Nodes<Inner>,
+}
+
+impl<V: Copy + Default> Pool<V> {
+    /// A pool in which `ladders` ladders can hold `entries` entries in all. With `reserve` its (virtual) memory is
+    /// taken at once and nothing is allocated later; without, it grows as needed.
+    pub fn new(entries: usize, ladders: usize, reserve: bool) -> Pool<V> {
+        // The last leaf of a ladder may hold a single entry.
+        let leaves = (entries / (LEAF / 3) + ladders + 2).min(NONE as usize);
+        let inners = leaves / (INNER / 3) + 2 * HEIGHT_MAX;
+        Pool { leaves: Nodes::new(leaves, reserve), inners: Nodes::new(inners, reserve) }
+    }
+
+    /// True when an insert cannot fail, into whatever ladder.
+    #[inline]
+    pub fn has_room(&self) -> bool {
+        self.leaves.available() >= 1 && self.inners.available() > HEIGHT_MAX
+    }
+
+    /// Takes all nodes back at once: every ladder of this pool must be forgotten.
+    pub fn clear(&mut self) {
+        self.leaves.nodes.clear();
+        self.leaves.free.clear();
+        self.inners.nodes.clear();
+        self.inners.free.clear();
+    }
+
+    #[inline]
+    fn leaf(&self, id: u32) -> &Leaf<V> {
+        &self.leaves.nodes[id as usize]
+    }
+
+    #[inline]
+    fn leaf_mut(&mut self, id: u32) -> &mut Leaf<V> {
+        &mut self.leaves.nodes[id as usize]
+    }
+
+    #[inline]
+    fn inner(&self, id: u32) -> &Inner {
+        &self.inners.nodes[id as usize]
+    }
+
+    fn inner_mut(&mut self, id: u32) -> &mut Inner {
+        &mut self.inners.nodes[id as usize]
+    }
+}
+
+/// One ladder in a pool. 12 bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Ladder {
+    root: u32,
+    /// The last leaf.
+    hot: u32,
+    /// Levels of inner nodes above the leaves.
+    height: u32,
+}
+
+impl Default for Ladder {
+    fn default() -> Ladder {
+        Ladder { root: NONE, hot: NONE, height: 0 }
+    }
+}
+
+/// The way from the root to a leaf: inner nodes, and which child was taken in each.
+struct Path {
+    steps: [(u32, u32); HEIGHT_MAX],
+    leaf: u32,
+}
+
+impl Ladder {
+    /// True without entries.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.root == NONE
+    }
+
+    /// The entry at the hot end.
+    #[inline]
+    pub fn hot<V: Copy + Default>(&self, pool: &Pool<V>) -> Option<(i64, V)> {
+        if self.is_empty() {
+            return None;
+        }
+        let leaf = pool.leaf(self.hot);
+        let tail = leaf.len as usize - 1;
+        Some((leaf.keys[tail], leaf.values[tail]))
+    }
+
+    /// The key at the hot end; `i64::MIN`, which is greater than nothing, without entries.
+    #[inline]
+    pub fn hot_key<V: Copy + Default>(&self, pool: &Pool<V>) -> i64 {
+        self.hot(pool).map_or(i64::MIN, |(key, _)| key)
+    }
+
+    /// Takes the entry at the hot end.
+    pub fn pop<V: Copy + Default>(&mut self, pool: &mut Pool<V>) -> Option<(i64, V)> {
+        let hot = self.hot(pool)?;
+        let leaf = pool.leaf_mut(self.hot);
+        leaf.len -= 1;
+        if leaf.len == 0 {
+            let path = self.last_path(pool);
+            self.drop_leaf(pool, &path);
+        }
+        Some(hot)
+    }
+
+    /// Puts an entry in its place. `version_of` tells the version of an entry that is there already.
+    /// # Errors
+    /// [`PoolFull`], and nothing done.
+    pub fn insert<V: Copy + Default>(
+        &mut self,
+        pool: &mut Pool<V>,
+        place: Place,
+        value: V,
+        version_of: impl Fn(V) -> u64,
+    ) -> Result<(), PoolFull> {
+        if !pool.has_room() || self.height as usize == HEIGHT_MAX {
+            return Err(PoolFull);
+        }
+        if self.is_empty() {
+            let leaf = pool.leaves.take(Leaf { len: 0, keys: [0; LEAF], values: [V::default(); LEAF] });
+            *self = Ladder { root: leaf, hot: leaf, height: 0 };
+        }
+        let mut path = self.path_to(pool, place);
+        if pool.leaf(path.leaf).len as usize == LEAF {
+            if !self.shift(pool, &path, &version_of) {
+                self.split(pool, &path, &version_of);
+            }
+            path = self.path_to(pool, place);
+        }
+        let leaf = pool.leaf_mut(path.leaf);
+        let at = leaf.position(place, &version_of);
+        leaf.open(at, place.key, value);
+        Ok(())
+    }
+
+    /// Takes out the entry at exactly this place.
+    pub fn remove<V: Copy + Default>(
+        &mut self,
+        pool: &mut Pool<V>,
+        place: Place,
+        version_of: impl Fn(V) -> u64,
+    ) -> Option<V> {
+        if self.is_empty() {
+            return None;
+        }
+        let path = self.path_to(pool, place);
+        let leaf = pool.leaf_mut(path.leaf);
+        let at = leaf.position(place, &version_of);
+        if at == leaf.len as usize || leaf.keys[at] != place.key || version_of(leaf.values[at]) != place.version {
+            return None;
+        }
+        let value = leaf.values[at];
+        leaf.close(at);
+        match leaf.len as usize {
+            0 => self.drop_leaf(pool, &path),
+            len if len < LEAF / 2 && self.height > 0 => self.join(pool, &path),
+            _ => (),
+        }
+        Some(value)
+    }
+
+    /// The value at a key, in a ladder whose keys are unique (version 0 throughout).
+    #[inline]
+    pub fn get_mut<'p, V: Copy + Default>(&self, pool: &'p mut Pool<V>, key: i64) -> Option<&'p mut V> {
+        if self.is_empty() {
+            return None;
+        }
+        let near = self.height == 0 || pool.leaf(self.hot).keys[0] <= key;
+        let id = if near { self.hot } else { self.path_to(pool, Place { key, version: 0 }).leaf };
+        let leaf = pool.leaf_mut(id);
+        let at = leaf.lower_bound(key);
+        (at < leaf.len as usize && leaf.keys[at] == key).then(|| &mut leaf.values[at])
+    }
+
+    /// Hands out all entries from the cold end to the hot end.
+    pub fn for_each<V: Copy + Default>(&self, pool: &Pool<V>, mut each: impl FnMut(i64, V)) {
+        if !self.is_empty() {
+            Self::walk(pool, self.root, self.height, &mut each);
+        }
+    }
+
+    fn walk<V: Copy + Default>(pool: &Pool<V>, id: u32, height: u32, each: &mut impl FnMut(i64, V)) {
+        if height == 0 {
+            let leaf = pool.leaf(id);
+            (0..leaf.len as usize).for_each(|at| each(leaf.keys[at], leaf.values[at]));
+        } else {
+            let inner = pool.inner(id);
+            inner.children[..inner.len as usize].iter().for_each(|child| Self::walk(pool, *child, height - 1, each));
+        }
+    }
+
+    fn path_to<V: Copy + Default>(&self, pool: &Pool<V>, place: Place) -> Path {
+        self.path(|inner| pool.inner(inner), |inner| inner.child_for(place))
+    }
+
+    fn last_path<V: Copy + Default>(&self, pool: &Pool<V>) -> Path {
+        self.path(|inner| pool.inner(inner), |inner| inner.len as usize - 1)
+    }
+
+    fn path<'p>(&self, inner: impl Fn(u32) -> &'p Inner, choose: impl Fn(&Inner) -> usize) -> Path {
+        let mut path = Path { steps: [(NONE, 0); HEIGHT_MAX], leaf: self.root };
+        for step in &mut path.steps[..self.height as usize] {
+            let node = inner(path.leaf);
+            let child = choose(node);
+            *step = (path.leaf, child as u32);
+            path.leaf = node.children[child];
+        }
+        path
+    }
+
+    /// Makes room in a full leaf by moving entries to a neighbour under the same parent. False: none has room.
+    fn shift<V: Copy + Default>(&mut self, pool: &mut Pool<V>, path: &Path, version_of: &impl Fn(V) -> u64) -> bool {
+        let Some(&(parent, child)) = path.steps[..self.height as usize].last() else { return false };
+        let child = child as usize;
+        let inner = pool.inner(parent);
+        let neighbour = |at: usize| (at < inner.len as usize).then(|| inner.children[at]);
+        let roomy = |id: &u32| (pool.leaf(*id).len as usize) < LEAF - LEAF / ROOM;
+        let right = neighbour(child + 1).filter(roomy);
+        let left = child.checked_sub(1).and_then(neighbour).filter(roomy);
+        let (from, to, boundary) = match (right, left) {
+            (Some(right), _) => (path.leaf, right, child + 1),
+            (None, Some(left)) => (path.leaf, left, child),
+            (None, None) => return false,
+        };
+        let count = (LEAF - pool.leaf(to).len as usize) / 2;
+        let mut source = pool.leaf(from).clone();
+        let target = pool.leaf_mut(to);
+        if right.is_some() {
+            source.move_tail_to_head(target, count);
+        } else {
+            source.move_head_to_tail(target, count);
+        }
+        let first = if right.is_some() { target.place(0, version_of) } else { source.place(0, version_of) };
+        *pool.leaf_mut(from) = source;
+        pool.inner_mut(parent).first[boundary] = first;
+        true
+    }
+
+    /// Splits a full leaf in two, and every full node above it.
+    fn split<V: Copy + Default>(&mut self, pool: &mut Pool<V>, path: &Path, version_of: &impl Fn(V) -> u64) {
+        let mut right = Leaf { len: 0, keys: [0; LEAF], values: [V::default(); LEAF] };
+        pool.leaf_mut(path.leaf).move_tail_to_head(&mut right, LEAF / 2);
+        let mut first = right.place(0, version_of);
+        let mut new = pool.leaves.take(right);
+        if self.hot == path.leaf {
+            self.hot = new;
+        }
+        for &(id, child) in path.steps[..self.height as usize].iter().rev() {
+            let inner = pool.inner_mut(id);
+            if (inner.len as usize) < INNER {
+                return inner.open(child as usize + 1, first, new);
+            }
+            let (mut upper, boundary) = inner.split();
+            if child as usize + 1 <= INNER / 2 {
+                inner.open(child as usize + 1, first, new);
+            } else {
+                upper.open(child as usize + 1 - INNER / 2, first, new);
+            }
+            first = boundary;
+            new = pool.inners.take(upper);
+        }
+        let mut root = Inner::EMPTY;
+        root.open(0, Place { key: i64::MIN, version: 0 }, self.root);
+        root.open(1, first, new);
+        self.root = pool.inners.take(root);
+        self.height += 1;
+    }
+
+    /// Gives back an empty leaf, and every inner node that it leaves without children.
+    fn drop_leaf<V: Copy + Default>(&mut self, pool: &mut Pool<V>, path: &Path) {
+        pool.leaves.give_back(path.leaf);
+        for (depth, &(id, child)) in path.steps[..self.height as usize].iter().enumerate().rev() {
+            let inner = pool.inner_mut(id);
+            inner.close(child as usize);
+            if inner.len > 0 {
+                self.join_inner(pool, path, depth);
+                self.settle(pool);
+                return;
+            }
+            pool.inners.give_back(id);
+        }
+        *self = Ladder::default();
+    }
+
+    /// Joins a sparse leaf with a neighbour if both fit in one with room to spare.
+    fn join<V: Copy + Default>(&mut self, pool: &mut Pool<V>, path: &Path) {
+        let depth = self.height as usize - 1;
+        let (parent, child) = path.steps[depth];
+        let inner = pool.inner(parent);
+        let pairs = [child as usize, (child as usize).wrapping_sub(1)];
+        for left in pairs.into_iter().filter(|left| left.wrapping_add(1) < inner.len as usize && *left != usize::MAX) {
+            let (into, from) = (inner.children[left], inner.children[left + 1]);
+            let count = pool.leaf(from).len as usize;
+            if pool.leaf(into).len as usize + count <= LEAF - LEAF / ROOM {
+                let mut source = pool.leaf(from).clone();
+                source.move_head_to_tail(pool.leaf_mut(into), count);
+                pool.leaves.give_back(from);
+                pool.inner_mut(parent).close(left + 1);
+                self.join_inner(pool, path, depth);
+                self.settle(pool);
+                return;
+            }
+        }
+    }
+
+    /// Joins the inner node at `depth` of the path, if it is sparse, with a neighbour.
+    fn join_inner<V: Copy + Default>(&mut self, pool: &mut Pool<V>, path: &Path, depth: usize) {
+        for depth in (1..=depth).rev() {
+            let (id, _) = path.steps[depth];
+            if pool.inner(id).len as usize >= INNER / 2 {
+                return;
+            }
+            let (parent, child) = path.steps[depth - 1];
+            let inner = pool.inner(parent);
+            let pairs = [child as usize, (child as usize).wrapping_sub(1)];
+            let fits = |left: &usize| {
+                *left != usize::MAX && left + 1 < inner.len as usize && {
+                    let both = pool.inner(inner.children[*left]).len + pool.inner(inner.children[left + 1]).len;
+                    both as usize <= INNER - INNER / ROOM
+                }
+            };
+            let Some(left) = pairs.into_iter().find(fits) else { return };
+            let (into, from) = (inner.children[left], inner.children[left + 1]);
+            let boundary = inner.first[left + 1];
+            let source = pool.inner(from).clone();
+            pool.inner_mut(into).append(&source, boundary);
+            pool.inners.give_back(from);
+            pool.inner_mut(parent).close(left + 1);
+        }
+    }
+
+    /// Takes away a root that has one child, and finds the last leaf again.
+    fn settle<V: Copy + Default>(&mut self, pool: &mut Pool<V>) {
+        while self.height > 0 && pool.inner(self.root).len == 1 {
+            let only = pool.inner(self.root).children[0];
+            pool.inners.give_back(self.root);
+            self.root = only;
+            self.height -= 1;
+        }
+        self.hot = self.last_path(pool).leaf;
+    }
+}
+
+impl<V: Copy + Default> Leaf<V> {
+    /// The first entry whose key is not smaller.
+    #[inline]
+    fn lower_bound(&self, key: i64) -> usize {
+        self.keys[..self.len as usize].partition_point(|k| *k < key)
+    }
+
+    /// The first entry that is not before `place`.
+    fn position(&self, place: Place, version_of: &impl Fn(V) -> u64) -> usize {
+        let at = self.lower_bound(place.key);
+        if at == self.len as usize || self.keys[at] != place.key || place.version == u64::MAX {
+            return at;
+        }
+        let equal = self.keys[at..self.len as usize].partition_point(|k| *k == place.key);
+        at + self.values[at..at + equal].partition_point(|v| version_of(*v) > place.version)
+    }
+
+    fn place(&self, at: usize, version_of: &impl Fn(V) -> u64) -> Place {
+        Place { key: self.keys[at], version: version_of(self.values[at]) }
+    }
+
+    fn open(&mut self, at: usize, key: i64, value: V) {
+        let len = self.len as usize;
+        self.keys.copy_within(at..len, at + 1);
+        self.values.copy_within(at..len, at + 1);
+        self.keys[at] = key;
+        self.values[at] = value;
+        self.len += 1;
+    }
+
+    fn close(&mut self, at: usize) {
+        let len = self.len as usize;
+        self.keys.copy_within(at + 1..len, at);
+        self.values.copy_within(at + 1..len, at);
+        self.len -= 1;
+    }
+
+    fn move_tail_to_head(&mut self, right: &mut Leaf<V>, count: usize) {
+        let (len, kept) = (right.len as usize, self.len as usize - count);
+        right.keys.copy_within(..len, count);
+        right.values.copy_within(..len, count);
+        right.keys[..count].copy_from_slice(&self.keys[kept..kept + count]);
+        right.values[..count].copy_from_slice(&self.values[kept..kept + count]);
+        right.len += count as u32;
+        self.len = kept as u32;
+    }
+
+    fn move_head_to_tail(&mut self, left: &mut Leaf<V>, count: usize) {
+        let (len, all) = (left.len as usize, self.len as usize);
+        left.keys[len..len + count].copy_from_slice(&self.keys[..count]);
+        left.values[len..len + count].copy_from_slice(&self.values[..count]);
+        left.len += count as u32;
+        self.keys.copy_within(count..all, 0);
+        self.values.copy_within(count..all, 0);
+        self.len -= count as u32;
+    }
+}
+
+impl Inner {
+    const EMPTY: Inner = Inner { len: 0, first: [Place { key: i64::MIN, version: 0 }; INNER], children: [NONE; INNER] };
+
+    /// The child in whose range `place` falls.
+    fn child_for(&self, place: Place) -> usize {
+        self.first[1..self.len as usize].partition_point(|first| !place.before(*first))
+    }
+
+    fn open(&mut self, at: usize, first: Place, child: u32) {
+        let len = self.len as usize;
+        self.first.copy_within(at..len, at + 1);
+        self.children.copy_within(at..len, at + 1);
+        self.first[at] = first;
+        self.children[at] = child;
+        self.len += 1;
+    }
+
+    fn close(&mut self, at: usize) {
+        let len = self.len as usize;
+        self.first.copy_within(at + 1..len, at);
+        self.children.copy_within(at + 1..len, at);
+        self.len -= 1;
+    }
+
+    /// Keeps the first half; returns the second one, and the place where it begins.
+    fn split(&mut self) -> (Inner, Place) {
+        let mut upper = Inner::EMPTY;
+        upper.first[..INNER / 2].copy_from_slice(&self.first[INNER / 2..]);
+        upper.children[..INNER / 2].copy_from_slice(&self.children[INNER / 2..]);
+        upper.len = (INNER / 2) as u32;
+        self.len = (INNER / 2) as u32;
+        (upper, self.first[INNER / 2])
+    }
+
+    /// Takes over the children of the next node, which begins at `boundary`.
+    fn append(&mut self, next: &Inner, boundary: Place) {
+        let (len, count) = (self.len as usize, next.len as usize);
+        self.first[len..len + count].copy_from_slice(&next.first[..count]);
+        self.children[len..len + count].copy_from_slice(&next.children[..count]);
+        self.first[len] = boundary;
+        self.len += count as u32;
+    }
+}
+
+#[cfg(test)]
+#[path = "ladder_tests.rs"]
+mod tests;

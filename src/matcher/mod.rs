@@ -1,9 +1,24 @@
 //! The matcher: order tables, books, threshold ladders, rules; one world per shard.
+//!
+//! ```text
+//!   shard      takes events and commands               agent     a shard between its rings
+//!   |- symbols   names, triggers, last prices, ladders
+//!   |- orders, book                                     ladder    sorted entries: thresholds, levels, expiries
+//!   |- rules, index, policies                           hash      keyed, for what comes from outside
+//!   |- firing, commands, walk, held
+//! ```
 
 pub mod agent;
 pub mod book;
+mod commands;
+mod firing;
+mod hash;
+mod held;
 pub mod index;
 pub mod ladder;
 pub mod orders;
+mod policies;
 pub mod rules;
 pub mod shard;
+mod symbols;
+mod walk;

@@ -1,1 +1,435 @@
-//! (matcher shard)
+//! A shard: the world of some symbols. Orders, books, last prices, rules; events and commands in, alerts and outcomes out.
+//!
+//! Pure: it knows no ring, thread or clock, and `replay` drives it as the engine does. The contract is `replay`'s:
+//!
+//! ```text
+//!  event --> feed time --> expiries --> orders, book --> last, bid, ask, mid --> triggers --> firing --> alerts
+//!                                                                                   ^
+//!  command -----------------> rules, ladders ---------------------------------------'
+//! ```
+//!
+//! - One message: the book is updated first, then the signals are evaluated in the order `last`, `bid`, `ask`, `mid`.
+//! - The work of one step is bounded by a budget of ladder entries. What exceeds it becomes a job ([`super::held`]): the
+//!   symbol's later events and commands wait, other symbols go on.
+//! - A rule past its expiry neither fires nor holds its key, whether or not the sweep that tells its end has come to it.
+//!
+//! Its parts: this file takes events; `commands` sets and removes; `firing` works off what a value reached; `walk` lists and
+//! removes all of a user.
+
+use super::book::Levels;
+use super::held::{Firing, Held, Moment, Work};
+use super::ladder::{Ladder, Pool};
+use super::orders::{Order, Orders};
+use super::rules::{RuleLimits, Rules};
+use super::symbols::{LADDERS, NONE, Symbols};
+use super::walk::Walks;
+use crate::limits::{HELD_MAX, LOCATES};
+use crate::model::{Action, Alert, AlertKind, Applied, MarketEvent, Nanos, RuleCommand, Side, event_flag};
+
+/// Where a shard's words go.
+pub trait Outputs {
+    /// Tells the alert side.
+    fn alert(&mut self, alert: &Alert);
+    /// Answers a command.
+    fn applied(&mut self, applied: &Applied);
+    /// UTC now, asked only when something fires; 0 offline.
+    fn now(&self) -> Nanos;
+}
+
+crate::counts! {
+    /// What a shard counted.
+    pub struct ShardCounts {
+        /// Market events taken.
+        events,
+        /// Messages that gave a `last`.
+        prints,
+        /// Messages about an order that is not there.
+        unknown_orders,
+        /// Orders that found no room: the book is suspect from then on.
+        orders_refused,
+        /// Symbols of the feed that found no room.
+        symbols_refused,
+        /// Orders alive.
+        orders_live,
+        /// Rules alive.
+        rules_live,
+        /// Commands carried out or refused.
+        commands,
+        /// Alerts fired.
+        alerts,
+        /// Messages whose firing took more than one step.
+        storms,
+        /// Work waiting behind storms, at most.
+        held_high_water,
+    }
+}
+
+/// What a shard can hold.
+#[derive(Clone, Copy, Debug)]
+pub struct ShardLimits {
+    /// Of rules.
+    pub rules: RuleLimits,
+    /// Symbols that rules may name beyond those of the feed.
+    pub symbols_max: usize,
+    /// Living orders.
+    pub orders_max: usize,
+    /// Price levels of all books.
+    pub levels_max: usize,
+}
+
+impl ShardLimits {
+    /// Offline: begins small, grows as needed, refuses nothing.
+    pub fn growing() -> ShardLimits {
+        let rules =
+            RuleLimits { rules_max: 1 << 12, account_rules_max: u32::MAX, accounts: 1, policies_max: 64, fixed: false };
+        ShardLimits { rules, symbols_max: super::rules::SYMBOLS_MAX, orders_max: 1 << 16, levels_max: usize::MAX >> 8 }
+    }
+}
+
+/// One shard.
+pub struct Shard {
+    pub(super) symbols: Symbols,
+    pub(super) orders: Orders,
+    pub(super) levels: Levels,
+    pub(super) pool: Pool<u32>,
+    pub(super) rules: Rules,
+    /// Rules by expiry, the next to expire at the hot end.
+    pub(super) expiries: Ladder,
+    pub(super) next_expiry: Nanos,
+    pub(super) held: Held,
+    pub(super) walks: Walks,
+    /// The shard as it is now.
+    pub(super) moment: Moment,
+    pub(super) session: [u8; 10],
+    /// Ladder entries that may still be worked off in this step.
+    pub(super) budget: usize,
+    pub(super) counts: ShardCounts,
+}
+
+impl Shard {
+    /// An empty shard.
+    pub fn new(limits: ShardLimits) -> Shard {
+        let fixed = limits.rules.fixed;
+        let symbols = Symbols::new(limits.symbols_max, fixed);
+        let symbols_max = if fixed { limits.symbols_max + LOCATES } else { 0 };
+        // Every rule has one entry in a threshold ladder, and one by its expiry if it has one.
+        let (entries, ladders) = match fixed {
+            true => (2 * limits.rules.rules_max, limits.rules.rules_max.min(LADDERS * symbols_max)),
+            false => (usize::MAX >> 8, 0),
+        };
+        Shard {
+            symbols,
+            orders: Orders::new(limits.orders_max, !fixed),
+            levels: Levels::new(limits.levels_max, 2 * symbols_max.min(limits.levels_max), fixed),
+            pool: Pool::new(entries, ladders, fixed),
+            rules: Rules::new(limits.rules),
+            expiries: Ladder::default(),
+            next_expiry: Nanos::MAX,
+            held: Held::new(HELD_MAX, symbols_max),
+            walks: Walks::default(),
+            moment: Moment { feed_time: 0, sequence: 0, epoch: 0, book_suspect: false },
+            session: [b' '; 10],
+            budget: usize::MAX,
+            counts: ShardCounts::default(),
+        }
+    }
+
+    /// What was counted so far.
+    pub fn counts(&self) -> ShardCounts {
+        ShardCounts { orders_live: self.orders.count() as u64, rules_live: self.rules.count() as u64, ..self.counts }
+    }
+
+    /// Events and commands that can be taken now: each may have to wait behind a storm.
+    pub fn room(&self) -> usize {
+        self.held.room()
+    }
+
+    /// Begins a step in which at most `budget` ladder entries are worked off, and goes on with what waits. Half of the
+    /// budget is kept for the events of this step: a storm delays no other symbol's rules. Returns the work done.
+    pub fn step(&mut self, budget: usize, out: &mut impl Outputs) -> usize {
+        let for_events = budget / 2;
+        self.budget = budget - for_events;
+        self.sweep(out);
+        self.resume(out);
+        self.walk(out);
+        let work = budget - for_events - self.budget;
+        self.budget += for_events;
+        work
+    }
+
+    /// Takes an event. [`Self::room`] is not 0.
+    #[inline]
+    pub fn event(&mut self, event: &MarketEvent, out: &mut impl Outputs) {
+        self.counts.events += 1;
+        self.note(event);
+        if event.ts_event > self.moment.feed_time {
+            self.advance(event.ts_event, out);
+        }
+        if self.held.has_barrier() {
+            return self.held.wait_for_all(Work::Event(*event), self.moment);
+        }
+        let symbol = self.symbols.by_locate(event.locate);
+        if symbol == NONE || !is_about_a_symbol(event.action) {
+            return self.general(event, self.moment, out);
+        }
+        match self.symbols.get(symbol).job {
+            NONE => self.apply(symbol, event, self.moment, out),
+            job => self.wait(job, Work::Event(*event)),
+        }
+    }
+
+    /// Takes a command. [`Self::room`] is not 0, nor [`Self::walk_room`] if it is a walk.
+    pub fn command(&mut self, command: &RuleCommand, out: &mut impl Outputs) {
+        if command.feed_time > self.moment.feed_time {
+            self.advance(command.feed_time, out);
+        }
+        let Some(key) = command.command.key() else { return self.begin_walk(command) };
+        if self.held.has_barrier() {
+            return self.held.wait_for_all(Work::Command(*command), self.moment);
+        }
+        let job = self.symbols.find(key.symbol).map_or(NONE, |symbol| self.symbols.get(symbol).job);
+        match job {
+            NONE => self.carry_out(command, self.moment, out),
+            job => self.wait(job, Work::Command(*command)),
+        }
+    }
+
+    fn wait(&mut self, job: u32, work: Work) {
+        self.held.wait(job, work, self.moment);
+        self.counts.held_high_water = self.counts.held_high_water.max((HELD_MAX - self.held.room()) as u64);
+    }
+
+    #[inline]
+    fn advance(&mut self, feed_time: Nanos, out: &mut impl Outputs) {
+        self.moment.feed_time = feed_time;
+        if feed_time >= self.next_expiry {
+            self.sweep(out);
+        }
+    }
+
+    /// Notes what an event changes for all that comes after it, though it may itself have to wait.
+    #[inline]
+    fn note(&mut self, event: &MarketEvent) {
+        match event.action {
+            Action::Session => {
+                self.moment.sequence = event.sequence.saturating_sub(1);
+                // Who joins in the middle has missed orders.
+                self.moment.book_suspect = event.sequence > 1;
+            }
+            Action::Gap => {
+                self.moment.sequence = self.moment.sequence.max(event.second_ref.saturating_sub(1));
+                self.moment.epoch += 1;
+                self.moment.book_suspect = true;
+            }
+            _ => self.moment.sequence = self.moment.sequence.max(event.sequence),
+        }
+    }
+
+    /// What concerns no symbol, or one that the shard does not know.
+    fn general(&mut self, event: &MarketEvent, moment: Moment, out: &mut impl Outputs) {
+        match event.action {
+            Action::Define if !self.symbols.define(event.locate, event.symbol()) => self.counts.symbols_refused += 1,
+            Action::Session if !self.held.is_idle() => self.held.wait_for_all(Work::Event(*event), moment),
+            Action::Session => self.begin_session(event, moment, out),
+            Action::Gap => self.announce(event, moment, AlertKind::Gap, out),
+            Action::Silent => self.announce(event, moment, AlertKind::Silent, out),
+            Action::Resumed => self.announce(event, moment, AlertKind::Resumed, out),
+            Action::EndOfSession => self.announce(event, moment, AlertKind::EndOfSession, out),
+            _ => (),
+        }
+    }
+
+    fn announce(&self, event: &MarketEvent, moment: Moment, kind: AlertKind, out: &mut impl Outputs) {
+        if event.flags & event_flag::ANNOUNCE != 0 {
+            out.alert(&Alert {
+                sequence: event.sequence,
+                tag: event.order_ref,
+                match_number: event.second_ref,
+                ts_event: moment.feed_time,
+                ts_recv: event.ts_recv,
+                ..Alert::new(kind)
+            });
+        }
+    }
+
+    fn begin_session(&mut self, event: &MarketEvent, moment: Moment, out: &mut impl Outputs) {
+        self.session = event.session();
+        self.symbols.begin_session();
+        self.orders.clear();
+        self.levels.clear();
+        self.announce(event, moment, AlertKind::Session, out);
+    }
+
+    /// Applies an event of a symbol that is not being fired.
+    #[inline]
+    fn apply(&mut self, symbol: u32, event: &MarketEvent, moment: Moment, out: &mut impl Outputs) {
+        let (locate, reference) = (event.locate, event.order_ref);
+        match event.action {
+            Action::Add => {
+                self.replace_order(symbol, event, reference, event.side);
+                self.update(symbol, event, moment, None, true, out);
+            }
+            Action::Execute | Action::ExecuteAtPrice => match self.orders.reduce(locate, reference, event.size) {
+                None => self.counts.unknown_orders += 1,
+                Some(order) => {
+                    self.reduce_level(symbol, &order, event.size);
+                    let own = (event.action == Action::Execute).then_some(order.price);
+                    let print = own.or_else(|| (event.flags & event_flag::PRINTABLE != 0).then_some(event.price));
+                    self.update(symbol, event, moment, print, true, out);
+                }
+            },
+            Action::Cancel => match self.orders.reduce(locate, reference, event.size) {
+                None => self.counts.unknown_orders += 1,
+                Some(order) => {
+                    self.reduce_level(symbol, &order, event.size);
+                    self.update(symbol, event, moment, None, true, out);
+                }
+            },
+            Action::Delete => match self.orders.remove(locate, reference) {
+                None => self.counts.unknown_orders += 1,
+                Some(order) => {
+                    self.reduce_level(symbol, &order, order.size);
+                    self.update(symbol, event, moment, None, true, out);
+                }
+            },
+            Action::Replace => match self.orders.remove(locate, reference) {
+                None => self.counts.unknown_orders += 1,
+                Some(order) => {
+                    self.reduce_level(symbol, &order, order.size);
+                    self.replace_order(symbol, event, event.second_ref, order.side);
+                    self.update(symbol, event, moment, None, true, out);
+                }
+            },
+            Action::Trade => self.update(symbol, event, moment, Some(event.price), false, out),
+            Action::Cross if event.size > 0 => self.update(symbol, event, moment, Some(event.price), false, out),
+            Action::Break => out.alert(&Alert {
+                key: crate::model::RuleKey { symbol: self.symbols.get(symbol).name, ..crate::model::RuleKey::NONE },
+                sequence: event.sequence,
+                ts_event: event.ts_event,
+                ts_recv: event.ts_recv,
+                match_number: event.second_ref,
+                locate,
+                ..Alert::new(AlertKind::Broken)
+            }),
+            _ => (),
+        }
+    }
+
+    /// Puts the event's order under `reference`, in the place of one that lives there.
+    #[inline]
+    fn replace_order(&mut self, symbol: u32, event: &MarketEvent, reference: u64, side: Side) {
+        if let Some(old) = self.orders.remove(event.locate, reference) {
+            self.reduce_level(symbol, &old, old.size);
+        }
+        if event.size == 0 {
+            return;
+        }
+        let order = Order { price: event.price, size: event.size, side };
+        let book = &mut self.symbols.get_mut(symbol).book;
+        if book.add(&mut self.levels, side, order.price, order.size).is_err() {
+            self.refuse_order();
+        } else if self.orders.insert(event.locate, reference, order).is_err() {
+            book.reduce(&mut self.levels, side, order.price, order.size);
+            self.refuse_order();
+        }
+    }
+
+    fn refuse_order(&mut self) {
+        self.counts.orders_refused += 1;
+        self.moment.book_suspect = true;
+    }
+
+    #[inline]
+    fn reduce_level(&mut self, symbol: u32, order: &Order, size: u32) {
+        let book = &mut self.symbols.get_mut(symbol).book;
+        book.reduce(&mut self.levels, order.side, order.price, size.min(order.size));
+    }
+
+    /// Evaluates the signals of a symbol after one message: `last` when it printed, the others when its book was touched.
+    #[inline]
+    fn update(
+        &mut self,
+        symbol: u32,
+        event: &MarketEvent,
+        moment: Moment,
+        print: Option<i64>,
+        book: bool,
+        out: &mut impl Outputs,
+    ) {
+        let state = self.symbols.get_mut(symbol);
+        let (mut values, mut updated, mut reached) = ([0; 4], 0u8, 0u8);
+        if let Some(price) = print {
+            self.counts.prints += 1;
+            state.last = Some(price);
+            values[0] = price;
+            updated = 1;
+            reached = u8::from(state.is_triggered(0, price));
+        }
+        if state.epoch != moment.epoch {
+            state.epoch = moment.epoch;
+            state.after_gap = 0b1111;
+        }
+        if book && (state.watches_book || state.after_gap != 0) {
+            for signal in 1..4 {
+                if let Some(value) = state.value(&self.levels, crate::model::Signal::ALL[signal]) {
+                    values[signal] = value;
+                    updated |= 1 << signal;
+                    reached |= u8::from(state.is_triggered(signal, value)) << signal;
+                }
+            }
+        }
+        let after_gap = state.after_gap & updated;
+        state.after_gap &= !updated;
+        if reached != 0 {
+            self.fire(symbol, Firing { event: *event, moment, values, reached, after_gap, ladder: 0 }, out);
+        }
+    }
+
+    /// Goes on with jobs, and with the work that waited behind those that end.
+    fn resume(&mut self, out: &mut impl Outputs) {
+        while self.budget > 0 {
+            let Some((job, symbol)) = self.held.current() else { break };
+            if let Some(mut firing) = self.held.take_firing(job) {
+                if !self.work_off(symbol, &mut firing, out) {
+                    self.held.put_firing(job, firing);
+                    return self.held.rotate();
+                }
+            }
+            self.budget = self.budget.saturating_sub(1);
+            match self.held.next(job) {
+                Some((Work::Event(event), moment)) => self.apply(symbol, &event, moment, out),
+                Some((Work::Command(command), moment)) => self.carry_out(&command, moment, out),
+                None => {
+                    self.symbols.get_mut(symbol).job = NONE;
+                    self.held.end();
+                }
+            }
+        }
+        while self.budget > 0 && self.held.is_idle() {
+            let Some((work, moment)) = self.held.next_for_all() else { break };
+            self.budget -= 1;
+            self.resume_general(work, moment, out);
+        }
+    }
+
+    /// Takes up work that waited behind all jobs. It may make a job again: then the rest goes on waiting.
+    fn resume_general(&mut self, work: Work, moment: Moment, out: &mut impl Outputs) {
+        match work {
+            Work::Command(command) => self.carry_out(&command, moment, out),
+            Work::Event(event) => match self.symbols.by_locate(event.locate) {
+                symbol if symbol != NONE && is_about_a_symbol(event.action) => self.apply(symbol, &event, moment, out),
+                _ => self.general(&event, moment, out),
+            },
+        }
+    }
+}
+
+#[inline]
+fn is_about_a_symbol(action: Action) -> bool {
+    use Action::{Add, Break, Cancel, Cross, Delete, Execute, ExecuteAtPrice, Replace, Status, Trade};
+    matches!(action, Add | Execute | ExecuteAtPrice | Cancel | Delete | Replace | Trade | Cross | Break | Status)
+}
+
+#[cfg(test)]
+#[path = "shard_tests.rs"]
+mod tests;

@@ -211,6 +211,17 @@ pub enum Command {
     },
 }
 
+impl Command {
+    /// The key of the one rule that it is about; `None` for walks.
+    #[inline]
+    pub fn key(&self) -> Option<RuleKey> {
+        match self {
+            Command::Set(key, _) | Command::Remove(key, _) => Some(*key),
+            Command::RemoveUser { .. } | Command::List { .. } => None,
+        }
+    }
+}
+
 /// A command on its way to a shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(align(64))]
@@ -245,6 +256,9 @@ pub enum Refusal {
     /// The account holds as many rules as it may.
     #[error("account_full")]
     AccountFull = 6,
+    /// The shard knows as many different (rearm, cooldown, max_fires) as it may.
+    #[error("policies_full")]
+    PoliciesFull = 7,
 }
 
 /// A rule as a list shows it.

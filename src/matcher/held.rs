@@ -1,0 +1,220 @@
+//! What must wait while a symbol is being fired: its later events and commands, in the order in which they came.
+//!
+//! One message can reach a million rules. They are fired in slices; meanwhile other symbols go on. A *job* is a symbol
+//! being fired; behind it hangs a list of work. All lists share one slab of fixed size. Work that concerns every
+//! symbol (a session change) waits behind all jobs, and everything that comes later behind it.
+
+use std::collections::VecDeque;
+
+use super::symbols::NONE;
+use crate::model::{MarketEvent, Nanos, RuleCommand};
+
+/// What waits.
+#[derive(Clone, Copy)]
+pub enum Work {
+    /// An event.
+    Event(MarketEvent),
+    /// A command.
+    Command(RuleCommand),
+}
+
+/// The shard as it was when the work came: what it would have been judged by.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// Feed time.
+    pub feed_time: Nanos,
+    /// The last message seen.
+    pub sequence: u64,
+    /// Unfilled gaps so far.
+    pub epoch: u32,
+    /// An unfilled gap lies in this session.
+    pub book_suspect: bool,
+}
+
+/// A message that fires rules, and how far that has come.
+#[derive(Clone, Copy)]
+pub struct Firing {
+    /// The message.
+    pub event: MarketEvent,
+    /// When it came.
+    pub moment: Moment,
+    /// Per signal its value, where `reached` has its bit.
+    pub values: [i64; 4],
+    /// Bit per signal: entries may be reached.
+    pub reached: u8,
+    /// Bit per signal: this is the first update since an unfilled gap.
+    pub after_gap: u8,
+    /// The ladder that is worked on.
+    pub ladder: usize,
+}
+
+#[derive(Clone, Copy)]
+struct Waiting {
+    work: Work,
+    moment: Moment,
+    next: u32,
+}
+
+/// A first-in-first-out list in the slab.
+#[derive(Clone, Copy)]
+struct List {
+    head: u32,
+    tail: u32,
+}
+
+const EMPTY: List = List { head: NONE, tail: NONE };
+
+struct Job {
+    symbol: u32,
+    firing: Option<Firing>,
+    list: List,
+}
+
+/// All that waits in a shard.
+pub struct Held {
+    slab: Vec<Waiting>,
+    free: Vec<u32>,
+    capacity: usize,
+    jobs: Vec<Job>,
+    jobs_free: Vec<u32>,
+    /// Jobs in the order of their turns.
+    turns: VecDeque<u32>,
+    behind_all: List,
+}
+
+impl Held {
+    /// Room for `capacity` pieces of work, and for a job a symbol.
+    pub fn new(capacity: usize, jobs_max: usize) -> Held {
+        Held {
+            slab: Vec::with_capacity(capacity),
+            free: Vec::with_capacity(capacity),
+            capacity,
+            jobs: Vec::with_capacity(jobs_max),
+            jobs_free: Vec::with_capacity(jobs_max),
+            turns: VecDeque::with_capacity(jobs_max),
+            behind_all: EMPTY,
+        }
+    }
+
+    /// Pieces of work that still fit.
+    pub fn room(&self) -> usize {
+        self.free.len() + self.capacity - self.slab.len()
+    }
+
+    /// True while no symbol is being fired.
+    pub fn is_idle(&self) -> bool {
+        self.turns.is_empty()
+    }
+
+    /// True while work waits behind all jobs: everything that comes must wait there too.
+    #[inline]
+    pub fn has_barrier(&self) -> bool {
+        self.behind_all.head != NONE
+    }
+
+    /// Makes a job of a symbol. Returns its number.
+    pub fn begin(&mut self, symbol: u32, firing: Firing) -> u32 {
+        let job = Job { symbol, firing: Some(firing), list: EMPTY };
+        let number = match self.jobs_free.pop() {
+            Some(number) => {
+                self.jobs[number as usize] = job;
+                number
+            }
+            None => {
+                self.jobs.push(job);
+                (self.jobs.len() - 1) as u32
+            }
+        };
+        self.turns.push_back(number);
+        number
+    }
+
+    /// The job whose turn it is, and its symbol.
+    pub fn current(&self) -> Option<(u32, u32)> {
+        self.turns.front().map(|job| (*job, self.jobs[*job as usize].symbol))
+    }
+
+    /// Lets the next job have its turn.
+    pub fn rotate(&mut self) {
+        if !self.turns.is_empty() {
+            self.turns.rotate_left(1);
+        }
+    }
+
+    /// What a job is firing; it is put back with [`Self::put_firing`] if it is not finished.
+    pub fn take_firing(&mut self, job: u32) -> Option<Firing> {
+        self.jobs[job as usize].firing.take()
+    }
+
+    /// What a job fires from now on.
+    pub fn put_firing(&mut self, job: u32, firing: Firing) {
+        self.jobs[job as usize].firing = Some(firing);
+    }
+
+    /// Ends the current job. Nothing waits behind it any more.
+    pub fn end(&mut self) {
+        if let Some(job) = self.turns.pop_front() {
+            self.jobs_free.push(job);
+        }
+    }
+
+    /// Hangs work behind a job.
+    pub fn wait(&mut self, job: u32, work: Work, moment: Moment) {
+        let mut list = self.jobs[job as usize].list;
+        self.push(&mut list, work, moment);
+        self.jobs[job as usize].list = list;
+    }
+
+    /// The first work behind a job.
+    pub fn next(&mut self, job: u32) -> Option<(Work, Moment)> {
+        let mut list = self.jobs[job as usize].list;
+        let work = self.pop(&mut list);
+        self.jobs[job as usize].list = list;
+        work
+    }
+
+    /// Hangs work behind all jobs.
+    pub fn wait_for_all(&mut self, work: Work, moment: Moment) {
+        let mut list = self.behind_all;
+        self.push(&mut list, work, moment);
+        self.behind_all = list;
+    }
+
+    /// The first work behind all jobs.
+    pub fn next_for_all(&mut self) -> Option<(Work, Moment)> {
+        let mut list = self.behind_all;
+        let work = self.pop(&mut list);
+        self.behind_all = list;
+        work
+    }
+
+    fn push(&mut self, list: &mut List, work: Work, moment: Moment) {
+        let waiting = Waiting { work, moment, next: NONE };
+        let number = match self.free.pop() {
+            Some(number) => {
+                self.slab[number as usize] = waiting;
+                number
+            }
+            None => {
+                self.slab.push(waiting);
+                (self.slab.len() - 1) as u32
+            }
+        };
+        match list.tail {
+            NONE => list.head = number,
+            tail => self.slab[tail as usize].next = number,
+        }
+        list.tail = number;
+    }
+
+    fn pop(&mut self, list: &mut List) -> Option<(Work, Moment)> {
+        let number = list.head;
+        if number == NONE {
+            return None;
+        }
+        let Waiting { work, moment, next } = self.slab[number as usize];
+        *list = if next == NONE { EMPTY } else { List { head: next, ..*list } };
+        self.free.push(number);
+        Some((work, moment))
+    }
+}

@@ -1,0 +1,279 @@
+//! The symbols of a shard: their numbers, and what the shard knows of each.
+
+use super::book::{Book, Levels};
+use super::index::Index;
+use super::ladder::{Ladder, Pool};
+use crate::limits::LOCATES;
+use crate::model::{Comparison, Side, Signal, Symbol};
+
+/// No symbol, no job.
+pub const NONE: u32 = u32::MAX;
+/// Ladders of a symbol: for each signal the falling side, then the rising one; the order of firing.
+pub const LADDERS: usize = 8;
+
+/// Where a rule's entry stands: in which ladder of its symbol, under which key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rung {
+    /// Of [`LADDERS`].
+    pub ladder: usize,
+    /// The entry is reached when a value, turned to the ladder's side, is smaller.
+    pub key: i64,
+}
+
+impl Rung {
+    /// The rung on which a rule waits to fire.
+    ///
+    /// Falling ladders hold bounds b of `value < b`, rising ones of `value > b`; `at_or_*` moves the bound by 1e-9. A
+    /// rising key is the bound's complement, so on both sides the greatest key is the nearest.
+    #[inline]
+    pub fn fire(signal: Signal, comparison: Comparison, threshold: i64) -> Rung {
+        let falling = 2 * signal as usize;
+        match comparison {
+            Comparison::Below => Rung { ladder: falling, key: threshold },
+            Comparison::AtOrBelow => Rung { ladder: falling, key: threshold.saturating_add(1) },
+            Comparison::Above => Rung { ladder: falling + 1, key: !threshold },
+            Comparison::AtOrAbove => Rung { ladder: falling + 1, key: !threshold.saturating_sub(1) },
+        }
+    }
+
+    /// The rung on which a met rule waits to clear: on the other side, `rearm` beyond the bound.
+    #[inline]
+    pub fn rearm(self, rearm: i64) -> Rung {
+        let falling = self.ladder & 1 == 0;
+        // Clears at value >= b + rearm, that is value > b + rearm - 1; on the rising side at value <= b - rearm.
+        let key = if falling {
+            !self.key.saturating_add(rearm).saturating_sub(1)
+        } else {
+            (!self.key).saturating_sub(rearm).saturating_add(1)
+        };
+        Rung { ladder: self.ladder ^ 1, key }
+    }
+
+    /// True when a value of the signal reaches this rung.
+    #[inline]
+    pub fn is_reached(self, value: i64) -> bool {
+        self.key > turn(self.ladder, value)
+    }
+}
+
+/// A value as the keys of this ladder are compared with it.
+#[inline]
+pub fn turn(ladder: usize, value: i64) -> i64 {
+    if ladder & 1 == 0 { value } else { !value }
+}
+
+/// What a shard knows of a symbol. The first line is all that a tick that fires nothing reads of its rules.
+#[repr(C, align(64))]
+pub struct SymbolState {
+    /// Per ladder the key that is reached next: `i64::MIN` none, `i64::MAX` at any value.
+    pub triggers: [i64; LADDERS],
+    /// Price of the last print.
+    pub last: Option<i64>,
+    /// The displayed book.
+    pub book: Book,
+    /// The gap count up to which `after_gap` was told.
+    pub epoch: u32,
+    /// Its place among the jobs while it is being fired, else [`NONE`].
+    pub job: u32,
+    /// Bit per signal: not updated since the last unfilled gap.
+    pub after_gap: u8,
+    /// Some rule watches bid, ask or mid.
+    pub watches_book: bool,
+    /// The feed named it in this session.
+    pub is_known: bool,
+    /// The feed's number for it, of its last definition.
+    pub locate: u16,
+    /// Its ladders.
+    pub ladders: [Ladder; LADDERS],
+    /// Accepted sets so far.
+    pub version: u64,
+    /// Per signal: rules of a later version have not seen a value yet.
+    pub evaluated: [u64; 4],
+    /// Its name.
+    pub name: Symbol,
+}
+
+impl SymbolState {
+    fn new(name: Symbol) -> SymbolState {
+        SymbolState {
+            triggers: [i64::MIN; LADDERS],
+            last: None,
+            book: Book::default(),
+            epoch: 0,
+            job: NONE,
+            after_gap: 0,
+            watches_book: false,
+            is_known: false,
+            locate: 0,
+            ladders: [Ladder::default(); LADDERS],
+            version: 0,
+            evaluated: [0; 4],
+            name,
+        }
+    }
+
+    /// The value of a signal just now.
+    #[inline]
+    pub fn value(&self, levels: &Levels, signal: Signal) -> Option<i64> {
+        let best = |side| self.book.best(levels, side);
+        match signal {
+            Signal::Last => self.last,
+            Signal::Bid => best(Side::Bid),
+            Signal::Ask => best(Side::Ask),
+            Signal::Mid => Some(midpoint(best(Side::Bid)?, best(Side::Ask)?)),
+        }
+    }
+
+    /// True when a value of this signal reaches some entry.
+    #[inline]
+    pub fn is_triggered(&self, signal: usize, value: i64) -> bool {
+        self.triggers[2 * signal] > value || self.triggers[2 * signal + 1] > !value
+    }
+
+    /// Takes the triggers of a signal from its ladders again. While a rule has not seen a value yet, any value triggers.
+    #[inline]
+    pub fn refresh(&mut self, pool: &Pool<u32>, signal: usize, unseen: bool) {
+        for ladder in [2 * signal, 2 * signal + 1] {
+            self.triggers[ladder] = if unseen { i64::MAX } else { self.ladders[ladder].hot_key(pool) };
+        }
+        self.watches_book = self.triggers[2..].iter().any(|key| *key != i64::MIN);
+    }
+}
+
+/// (bid + ask) / 2, exact: prices of a feed are far from the ends of i64, and even in 1e-9.
+#[inline]
+fn midpoint(bid: i64, ask: i64) -> i64 {
+    ((i128::from(bid) + i128::from(ask)) / 2) as i64
+}
+
+/// All symbols of a shard, numbered from 0 in the order in which feed or rules first named them.
+pub struct Symbols {
+    states: Vec<SymbolState>,
+    index: Index,
+    by_locate: Vec<u32>,
+    count_max: usize,
+}
+
+impl Symbols {
+    /// Rules may name `count_max` symbols; the feed may then still name its own.
+    pub fn new(count_max: usize, fixed: bool) -> Symbols {
+        let all = (count_max + LOCATES).min(super::rules::SYMBOLS_MAX);
+        Symbols {
+            states: Vec::with_capacity(if fixed { all } else { 0 }),
+            index: Index::new(all, !fixed),
+            by_locate: vec![NONE; LOCATES],
+            count_max: count_max.min(all),
+        }
+    }
+
+    /// Symbols known.
+    pub fn count(&self) -> usize {
+        self.states.len()
+    }
+
+    /// The symbol of a locate, or [`NONE`].
+    #[inline]
+    pub fn by_locate(&self, locate: u16) -> u32 {
+        self.by_locate[usize::from(locate)]
+    }
+
+    /// The number of a name, if it has one.
+    pub fn find(&self, name: Symbol) -> Option<u32> {
+        self.index.find(name.hash(), |number| self.states[number as usize].name == name)
+    }
+
+    /// The number of a name that a rule bears. `None`: it is new and there is no room.
+    pub fn intern(&mut self, name: Symbol) -> Option<u32> {
+        self.find(name).or_else(|| (self.states.len() < self.count_max).then(|| self.push(name)))
+    }
+
+    /// Binds a locate to a name that the feed brings. False: there is no room for a new name.
+    pub fn define(&mut self, locate: u16, name: Symbol) -> bool {
+        let number = match self.find(name) {
+            Some(number) => number,
+            None if self.states.len() < super::rules::SYMBOLS_MAX.min(self.count_max + LOCATES) => self.push(name),
+            None => return false,
+        };
+        self.by_locate[usize::from(locate)] = number;
+        let state = self.get_mut(number);
+        state.is_known = true;
+        state.locate = locate;
+        true
+    }
+
+    fn push(&mut self, name: Symbol) -> u32 {
+        let number = self.states.len() as u32;
+        self.states.push(SymbolState::new(name));
+        let states = &self.states;
+        self.index.insert(name.hash(), number, |number| states[number as usize].name.hash());
+        number
+    }
+
+    /// A symbol.
+    #[inline]
+    pub fn get(&self, number: u32) -> &SymbolState {
+        &self.states[number as usize]
+    }
+
+    /// A symbol.
+    #[inline]
+    pub fn get_mut(&mut self, number: u32) -> &mut SymbolState {
+        &mut self.states[number as usize]
+    }
+
+    /// A new session: locates, books and last prices are void.
+    pub fn begin_session(&mut self) {
+        self.by_locate.fill(NONE);
+        for state in &mut self.states {
+            state.last = None;
+            state.book = Book::default();
+            state.is_known = false;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The conditions as the contract has them, in i128 so that nothing wraps.
+    fn holds(comparison: Comparison, threshold: i64, value: i64) -> bool {
+        match comparison {
+            Comparison::Below => value < threshold,
+            Comparison::Above => value > threshold,
+            Comparison::AtOrBelow => value <= threshold,
+            Comparison::AtOrAbove => value >= threshold,
+        }
+    }
+
+    fn clears(comparison: Comparison, threshold: i64, rearm: i64, value: i64) -> bool {
+        let (threshold, rearm, value) = (i128::from(threshold), i128::from(rearm), i128::from(value));
+        match comparison {
+            Comparison::Below => value >= threshold + rearm,
+            Comparison::AtOrBelow => value > threshold + rearm,
+            Comparison::Above => value <= threshold - rearm,
+            Comparison::AtOrAbove => value < threshold - rearm,
+        }
+    }
+
+    #[test]
+    fn rungs_say_what_the_comparisons_say() {
+        let thresholds = [0, 1, 2, 5, 1_000, i64::MAX - 1, i64::MAX];
+        let values = [0, 1, 2, 3, 4, 5, 6, 999, 1_000, 1_001, 429_496_729_500_000];
+        for comparison in Comparison::ALL {
+            for (threshold, value) in thresholds.iter().flat_map(|t| values.map(|v| (*t, v))) {
+                let rung = Rung::fire(Signal::Bid, comparison, threshold);
+                assert_eq!(
+                    rung.is_reached(value),
+                    holds(comparison, threshold, value),
+                    "{comparison:?} {threshold} {value}"
+                );
+                for rearm in [0, 1, 3, 1_000, i64::MAX] {
+                    let reached = rung.rearm(rearm).is_reached(value);
+                    let expected = clears(comparison, threshold, rearm, value);
+                    assert_eq!(reached, expected, "{comparison:?} {threshold} {rearm} {value}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Rules over a recorded feed, offline and deterministic: the very shards of the engine, as fast as the machine can.
+//!
+//! ```text
+//!  recording --> partition ----> shard 0 --.
+//!  rules.csv --> by symbol ----> shard 1 --+--> rows, sorted by (sequence, command) --> events.csv
+//! ```
+//!
+//! One shard runs on the caller's thread; several have a thread and a ring each. Every so many messages all shards hand in
+//! what they told, so memory does not grow with the feed. What a symbol's shard tells is in order already, and no two
+//! shards share a message or a command: merging by (sequence, command ordinal) restores the one order there is.
+
+mod events;
+mod shards;
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use crate::feed::recording::{Damage, Recording, RecordingError};
+use crate::model::{Command, RuleCommand, RuleKey};
+use crate::partition::{Partition, Shards};
+use crate::rules_csv::{CsvError, Op, Row, RulesFile};
+use events::EventsWriter;
+use shards::{Cause, ReplayShards, Told};
+
+/// Messages after which all shards hand in what they told.
+const BATCH: u64 = 1 << 18;
+
+/// Why a replay did not run to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// The rules file; nothing was run or written.
+    #[error(transparent)]
+    Rules(#[from] CsvError),
+    /// The feed; nothing was run or written.
+    #[error(transparent)]
+    Feed(#[from] RecordingError),
+    /// The events file cannot be written.
+    #[error("{path}: {source}")]
+    Out {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+}
+
+/// What was done, as the last line on standard error says it.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Summary {
+    /// All messages, skipped ones too.
+    pub messages: u64,
+    /// Messages that gave a `last`.
+    pub prints: u64,
+    /// Messages about orders that are not there.
+    pub unknown_orders: u64,
+    /// Messages that name another symbol than their locate's.
+    pub symbol_conflicts: u64,
+    /// Messages of a wrong length.
+    pub malformed: u64,
+    /// Messages of no known type.
+    pub unknown_types: u64,
+    /// Rows carried out or rejected.
+    pub commands: u64,
+    /// Rows of alerts.
+    pub alerts: u64,
+    /// Seconds of matching.
+    pub elapsed_s: f64,
+    /// Messages a second of it.
+    pub messages_per_s: u64,
+    /// What ended the feed early; everything before was run and written.
+    #[serde(skip)]
+    pub damage: Option<String>,
+}
+
+/// Runs the rules of one file over the feed in another and writes what happens to a third.
+/// # Errors
+/// [`ReplayError`]; a feed that is damaged later on is none, see [`Summary::damage`].
+pub fn run(feed: &Path, rules: &Path, out: &Path, shards: usize) -> Result<Summary, ReplayError> {
+    let rules = crate::rules_csv::read(rules)?;
+    let recording = Recording::open(feed)?;
+    let fail = |source| ReplayError::Out { path: out.into(), source };
+    let file = File::create(out).map_err(fail)?;
+    let mut writer = EventsWriter::new(BufWriter::with_capacity(1 << 20, file), &rules).map_err(fail)?;
+    let replay = Replay::new(recording, &rules, ReplayShards::new(shards));
+    let mut summary = replay.run(&mut writer).map_err(fail)?;
+    summary.alerts = writer.finish().map_err(fail)?;
+    Ok(summary)
+}
+
+struct Replay<'r> {
+    recording: Recording,
+    rules: &'r RulesFile,
+    partition: Partition<ReplayShards>,
+    rows_done: usize,
+}
+
+impl<'r> Replay<'r> {
+    fn new(recording: Recording, rules: &'r RulesFile, shards: ReplayShards) -> Replay<'r> {
+        Replay { recording, rules, partition: Partition::new(shards, 0), rows_done: 0 }
+    }
+
+    fn run(mut self, writer: &mut EventsWriter<'_, impl std::io::Write>) -> std::io::Result<Summary> {
+        let mut matching = Duration::ZERO;
+        loop {
+            let start = Instant::now();
+            let more = self.run_batch();
+            let mut told = self.partition.shards.collect();
+            matching += start.elapsed();
+            told.sort_by_key(|told| order(told, &self.rules.rows));
+            writer.write(&told)?;
+            if !more {
+                break;
+            }
+        }
+        let damage = self.recording.damage().map(Damage::to_string);
+        let partition = self.partition.counts();
+        let shards = self.partition.shards.finish();
+        Ok(Summary {
+            messages: partition.messages,
+            prints: shards.prints,
+            unknown_orders: partition.unknown_orders + shards.unknown_orders,
+            symbol_conflicts: partition.symbol_conflicts,
+            malformed: partition.malformed,
+            unknown_types: partition.unknown_types,
+            commands: self.rows_done as u64,
+            alerts: 0,
+            elapsed_s: matching.as_secs_f64(),
+            messages_per_s: (partition.messages as f64 / matching.as_secs_f64()) as u64,
+            damage,
+        })
+    }
+
+    /// Runs messages, and the rows before them. False at the end of the feed, after the remaining rows.
+    fn run_batch(&mut self) -> bool {
+        for _ in 0..BATCH {
+            let Some((sequence, message)) = self.recording.next() else {
+                run_rows(self.rules, &mut self.rows_done, &mut self.partition, u64::MAX);
+                return false;
+            };
+            if self.rules.rows.get(self.rows_done).is_some_and(|row| row.at <= sequence) {
+                run_rows(self.rules, &mut self.rows_done, &mut self.partition, sequence);
+            }
+            let routed = self.partition.route(sequence, 0, message);
+            debug_assert!(routed, "a replay's shards wait until there is room");
+        }
+        true
+    }
+}
+
+/// By what the telling of all shards is sorted: the sequence, and before its message the commands in their order. A
+/// command's sequence is its row's: its shard knows only between which of its own messages it came.
+fn order(told: &Told, rows: &[Row]) -> (u64, u64) {
+    match told.cause() {
+        Cause::Message(sequence) => (sequence, u64::MAX),
+        Cause::Command(ordinal) => (rows[ordinal as usize - 1].at, ordinal),
+    }
+}
+
+/// Carries out the rows that take effect before the message `sequence`.
+fn run_rows(rules: &RulesFile, done: &mut usize, partition: &mut Partition<ReplayShards>, sequence: u64) {
+    while let Some(row) = rules.rows.get(*done).filter(|row| row.at <= sequence) {
+        *done += 1;
+        let shard = row.symbol.shard(partition.shards.count());
+        let command = command_of(row, *done as u64, partition.feed_time());
+        partition.shards.command(shard, &command);
+    }
+}
+
+fn command_of(row: &Row, ordinal: u64, feed_time: u64) -> RuleCommand {
+    let key = RuleKey { user: row.user, symbol: row.symbol, slot: row.slot, account: row.account };
+    let command = match row.op {
+        Op::Set(spec) => Command::Set(key, spec),
+        Op::Remove { tag } => Command::Remove(key, tag),
+    };
+    RuleCommand { ordinal, feed_time, command }
+}
