@@ -27,6 +27,31 @@ pub const SHARDS_MAX: usize = 64;
 pub const SHARDS_AUTO_MAX: usize = 4;
 /// Accounts of one engine.
 pub const ACCOUNTS_MAX: usize = 4_096;
+/// Logins of all accounts.
+pub const LOGINS_MAX: usize = 1 << 14;
+
+/// Bounds of what the config may choose. Connections of one port:
+pub const SESSIONS_MAX: usize = 1 << 15;
+/// Answers kept for a login.
+pub const ANSWERS_KEPT_MAX: usize = 1 << 22;
+/// Rules of a shard.
+pub const RULES_MAX: u64 = 1 << 30;
+/// Symbols of a shard: a rule has 20 bits for its symbol.
+pub const SYMBOLS_MAX: u64 = 1 << 20;
+/// Orders and price levels of a shard.
+pub const ORDERS_MAX: u64 = 1 << 30;
+/// Combinations of rearm, cooldown and max_fires of a shard.
+pub const POLICIES_MAX: u64 = 1 << 16;
+/// Size of a segment of the alert log.
+pub const SEGMENT_SIZE_MIN: u64 = 1 << 16;
+/// See [`SEGMENT_SIZE_MIN`].
+pub const SEGMENT_SIZE_MAX: u64 = 1 << 32;
+/// Size of a socket's receive buffer.
+pub const RECEIVE_BUFFER_MAX: u64 = 1 << 30;
+/// Re-request servers.
+pub const REREQUEST_SERVERS_MAX: usize = 16;
+/// Longest wait or deadline, in ns: a day.
+pub const WAIT_MAX: u64 = 86_400_000_000_000;
 
 /// Feed time is told to the shards at least so often, in nanoseconds.
 pub const FEED_TIME_INTERVAL: u64 = 100_000_000;

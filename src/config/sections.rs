@@ -1,0 +1,295 @@
+//! The sections of the config file: every key, its unit and its default. Times are nanoseconds, sizes bytes.
+
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::path::PathBuf;
+
+use jiff::civil::Date;
+use serde::Deserialize;
+
+use super::values;
+use crate::limits;
+use crate::model::Nanos;
+use crate::soup::login::Credentials;
+use crate::soup::server::Deadlines;
+
+const MICROSECOND: Nanos = 1_000;
+const MILLISECOND: Nanos = 1_000 * MICROSECOND;
+const SECOND: Nanos = 1_000 * MILLISECOND;
+
+/// `[feed]`: MoldUDP64 lines and what to do about gaps.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Feed {
+    /// The first line. One of the two may be absent.
+    pub line_a: Option<Line>,
+    /// The second line.
+    pub line_b: Option<Line>,
+    /// Re-request servers, asked in turn. Default: none.
+    #[serde(deserialize_with = "values::addresses")]
+    pub rerequest: Vec<SocketAddrV4>,
+    /// The only session accepted, padded with spaces. Default: the first one seen, and those that follow it.
+    #[serde(deserialize_with = "values::session")]
+    pub session: Option<[u8; 10]>,
+    /// The sequence number to begin with. Default: the first one seen.
+    #[serde(deserialize_with = "values::join")]
+    pub join: Join,
+    /// Zone of the feed's time of day. Default: New York.
+    pub zone: String,
+    /// Trading date. Default: today in the zone, taken anew at a session change.
+    #[serde(deserialize_with = "values::date")]
+    pub date: Option<Date>,
+    /// Size asked of the kernel for each line's socket buffer; what it granted is shown at start.
+    #[serde(deserialize_with = "values::size")]
+    pub receive_buffer: u64,
+    /// How long the other line may take to fill a gap before it is asked for.
+    #[serde(deserialize_with = "values::duration")]
+    pub other_line_wait: Nanos,
+    /// How long a gap is waited for without progress before it is announced.
+    #[serde(deserialize_with = "values::duration")]
+    pub gap_deadline: Nanos,
+    /// How long re-requests that make progress may hold the feed back in all.
+    #[serde(deserialize_with = "values::duration")]
+    pub gap_hold_max: Nanos,
+    /// When a re-request without an answer is repeated, at the next server.
+    #[serde(deserialize_with = "values::duration")]
+    pub rerequest_retry: Nanos,
+    /// Re-requests without an answer for one gap.
+    pub rerequest_tries_max: u32,
+    /// Least time between two re-requests.
+    #[serde(deserialize_with = "values::duration")]
+    pub rerequest_spacing: Nanos,
+    /// Neither data nor heartbeat for so long: the feed is announced as silent.
+    #[serde(deserialize_with = "values::duration")]
+    pub silence: Nanos,
+    /// Silence after which another session is accepted without an end of the current one.
+    #[serde(deserialize_with = "values::duration")]
+    pub session_silence: Nanos,
+}
+
+impl Default for Feed {
+    fn default() -> Feed {
+        Feed {
+            line_a: None,
+            line_b: None,
+            rerequest: vec![],
+            session: None,
+            join: Join::First,
+            zone: "America/New_York".into(),
+            date: None,
+            receive_buffer: 8 << 20,
+            other_line_wait: 2 * MILLISECOND,
+            gap_deadline: 50 * MILLISECOND,
+            gap_hold_max: SECOND,
+            rerequest_retry: 10 * MILLISECOND,
+            rerequest_tries_max: 4,
+            rerequest_spacing: 20 * MICROSECOND,
+            silence: 3 * SECOND,
+            session_silence: 10 * SECOND,
+        }
+    }
+}
+
+/// A line of the feed.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Line {
+    /// A multicast group and port, or an own address and port for unicast (port 0: any free one, shown at start).
+    #[serde(deserialize_with = "values::address")]
+    pub address: SocketAddrV4,
+    /// Multicast: address of the interface to join on. Default: the kernel's choice.
+    pub interface: Option<Ipv4Addr>,
+    /// Multicast: the only sender listened to. Default: any.
+    pub source: Option<Ipv4Addr>,
+}
+
+/// Where the first session is joined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Join {
+    /// At the first sequence number seen.
+    First,
+    /// At this one: what is missed of it is asked for.
+    At(u64),
+}
+
+/// `[control]`: the rule port.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Control {
+    /// Address and port (0: any free one, shown at start).
+    #[serde(deserialize_with = "values::listen")]
+    pub listen: SocketAddr,
+    /// Plain TCP on an address that is not loopback.
+    pub allow_plaintext: bool,
+    /// Connections at a time.
+    pub sessions_max: usize,
+    /// Requests of one login that may wait for their answers; then its bytes stay in the socket.
+    pub requests_in_flight_max: usize,
+    /// Answers kept for each login, to be sent again after a reconnect.
+    pub answers_kept: usize,
+}
+
+impl Default for Control {
+    fn default() -> Control {
+        Control {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7401)),
+            allow_plaintext: false,
+            sessions_max: 1_024,
+            requests_in_flight_max: 1 << 16,
+            answers_kept: 1 << 16,
+        }
+    }
+}
+
+/// `[gateway]`: the alert port and the alert log.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Gateway {
+    /// Address and port (0: any free one, shown at start).
+    #[serde(deserialize_with = "values::listen")]
+    pub listen: SocketAddr,
+    /// Plain TCP on an address that is not loopback.
+    pub allow_plaintext: bool,
+    /// Connections at a time.
+    pub sessions_max: usize,
+    /// Folder of the alert log, relative to the working directory.
+    pub directory: PathBuf,
+    /// Size of a segment of the log, in whole pages of 4 KiB.
+    #[serde(deserialize_with = "values::size")]
+    pub segment_size: u64,
+    /// Size of the log in all, at least two segments: a client that lags further behind is cut.
+    #[serde(deserialize_with = "values::size")]
+    pub retention_size: u64,
+}
+
+impl Default for Gateway {
+    fn default() -> Gateway {
+        Gateway {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7402)),
+            allow_plaintext: false,
+            sessions_max: 1_024,
+            directory: "alerts".into(),
+            segment_size: 64 << 20,
+            retention_size: 1 << 30,
+        }
+    }
+}
+
+/// `[clients]`: deadlines of both ports.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Clients {
+    /// From the connect to the whole login.
+    #[serde(deserialize_with = "values::duration")]
+    pub login_deadline: Nanos,
+    /// From the first byte of a packet to its last.
+    #[serde(deserialize_with = "values::duration")]
+    pub half_packet_deadline: Nanos,
+    /// Silence of a client after which it is cut.
+    #[serde(deserialize_with = "values::duration")]
+    pub silence_deadline: Nanos,
+}
+
+impl Default for Clients {
+    fn default() -> Clients {
+        Clients {
+            login_deadline: limits::SOUP_LOGIN_DEADLINE,
+            half_packet_deadline: limits::SOUP_HALF_PACKET_DEADLINE,
+            silence_deadline: limits::SOUP_SILENCE_DEADLINE,
+        }
+    }
+}
+
+impl Clients {
+    /// As the connections take them.
+    pub fn deadlines(&self) -> Deadlines {
+        Deadlines {
+            login: self.login_deadline,
+            half_packet: self.half_packet_deadline,
+            silence: self.silence_deadline,
+            ..Deadlines::default()
+        }
+    }
+}
+
+/// `[[accounts]]`: who owns rules.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Account {
+    /// 1 to 6 of a-z and 0-9.
+    pub name: String,
+    /// Who may come in for it, on either port. A user name belongs to one account.
+    pub logins: Vec<Login>,
+    /// Sees the alerts of all accounts instead of its own.
+    #[serde(default)]
+    pub drop_copy: bool,
+    /// Rules in each shard. Default: `limits.account_rules_max`.
+    #[serde(default)]
+    pub rules_max: Option<u32>,
+}
+
+/// A user name (1 to 6 characters) and a password (1 to 10), folded to small letters.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(try_from = "LoginText")]
+pub struct Login(pub Credentials);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LoginText {
+    user: String,
+    password: String,
+}
+
+impl TryFrom<LoginText> for Login {
+    type Error = &'static str;
+
+    fn try_from(text: LoginText) -> Result<Login, &'static str> {
+        // The password must not get into a message.
+        let expected = "expected a user of 1 to 6 and a password of 1 to 10 printable ASCII characters without space";
+        Credentials::new(&text.user, &text.password).map(Login).ok_or(expected)
+    }
+}
+
+/// `[limits]`: what each shard reserves at start, so that it allocates nothing later.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Rules of a shard; a set beyond is refused.
+    pub rules_max: u32,
+    /// Rules of one account in a shard.
+    pub account_rules_max: u32,
+    /// Symbols of a shard, of the feed and of rules.
+    pub symbols_max: u32,
+    /// Living orders of a shard.
+    pub orders_max: u32,
+    /// Price levels of all books of a shard.
+    pub levels_max: u32,
+    /// Different combinations of rearm, cooldown and max_fires in a shard.
+    pub policies_max: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            rules_max: 1 << 20,
+            account_rules_max: 1 << 20,
+            symbols_max: 1 << 16,
+            orders_max: 1 << 21,
+            levels_max: 1 << 20,
+            policies_max: 1 << 16,
+        }
+    }
+}
+
+/// `[stats]`: counters and histograms.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Stats {
+    /// The mapped file. One engine a file. Default: in memory (`/dev/shm`), where no disk delays a store.
+    pub file: PathBuf,
+}
+
+impl Default for Stats {
+    fn default() -> Stats {
+        Stats { file: "/dev/shm/hairtrigger.stats".into() }
+    }
+}
