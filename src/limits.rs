@@ -20,6 +20,10 @@ pub const RETIRED_SESSIONS: usize = 16;
 pub const REREQUEST_COUNT_MAX: u16 = 65_534;
 /// Locates of a feed: all values of its 16 bits.
 pub const LOCATES: usize = 1 << 16;
+/// Buffer that a gzipped BinaryFILE is unpacked through.
+pub const UNPACK_BUFFER_SIZE: usize = 1 << 18;
+/// A gzipped capture is unpacked into memory: at most this many bytes. A plain one is mapped and has no bound.
+pub const UNPACKED_CAPTURE_SIZE_MAX: usize = 1 << 34;
 
 /// Shards of one engine.
 pub const SHARDS_MAX: usize = 64;
@@ -107,6 +111,7 @@ const _: () = assert!(SHARDS_AUTO_MAX <= SHARDS_MAX);
 const _: () = assert!(REORDER_WINDOW.is_power_of_two());
 // When a consumer refuses in the middle of a packet, the packet's rest must fit the window: blocks of two bytes at least.
 const _: () = assert!(REORDER_WINDOW > DATAGRAM_SIZE_MAX / 2 && MESSAGE_KEPT_MAX <= u8::MAX as usize);
+const _: () = assert!(UNPACK_BUFFER_SIZE > 2 * (2 + u16::MAX as usize));
 const _: () = assert!(MARKET_RING.is_power_of_two() && RULE_RING.is_power_of_two());
 const _: () = assert!(APPLIED_RING.is_power_of_two() && ALERT_RING.is_power_of_two());
 const _: () = assert!(EVENTS_PER_CYCLE <= MARKET_RING && COMMANDS_PER_CYCLE <= RULE_RING);

@@ -7,6 +7,7 @@ pub mod binaryfile;
 pub mod counts;
 pub mod downstream;
 mod gap;
+pub mod gunzip;
 pub mod itch;
 pub mod moldudp64;
 pub mod pcap;
