@@ -54,6 +54,8 @@ pub struct Arbiter {
     heard: Option<Nanos>,
     server: usize,
     asked_at: Option<Nanos>,
+    /// When a re-request server last brought something new.
+    answered_at: Option<Nanos>,
     counts: ArbiterCounts,
 }
 
@@ -77,6 +79,7 @@ impl Arbiter {
             heard: None,
             server: 0,
             asked_at: None,
+            answered_at: None,
             counts: ArbiterCounts::default(),
         }
     }
@@ -159,7 +162,7 @@ impl Arbiter {
                 break;
             }
             self.release(down);
-            self.settle(Mover::Loss, now);
+            self.settle(if self.server_answers(now) { Mover::Line } else { Mover::Loss }, now);
         }
         self.tell_end(down);
         (self.counts.messages + self.counts.gaps - before) as usize
@@ -227,8 +230,11 @@ impl Arbiter {
             self.counts.stalled_packets += 1;
             return false;
         }
-        let before = self.expected;
+        let (before, recovered) = (self.expected, self.counts.recovered);
         self.walk(header, packet, line, now, down);
+        if self.counts.recovered > recovered {
+            self.answered_at = Some(now);
+        }
         self.end = self.end.max(next);
         self.release(down);
         self.moved(line, before, now);
@@ -240,7 +246,7 @@ impl Arbiter {
     fn walk<D: Downstream>(&mut self, header: &Header, packet: &[u8], line: Line, now: Nanos, down: &mut D) {
         let (mut sequence, mut known, mut new) = (header.sequence, 0, 0);
         let mut beyond = false;
-        let mut flows = !self.owes();
+        let flows = !self.owes();
         let mut blocks = Blocks::new(header, packet);
         for message in &mut blocks {
             if sequence < self.expected || self.window.has(sequence) {
@@ -251,7 +257,6 @@ impl Arbiter {
                 self.counts.bytes += message.len() as u64;
                 new += 1;
             } else if sequence - self.expected < WINDOW {
-                flows &= sequence != self.expected;
                 self.window.insert(sequence, now, message);
                 new += 1;
             } else {
@@ -315,6 +320,11 @@ impl Arbiter {
         self.catching_up &= to < self.end;
         self.gap = None;
         true
+    }
+
+    /// True when a server was of use lately: what it lacks of one gap says nothing about the next.
+    fn server_answers(&self, now: Nanos) -> bool {
+        self.answered_at.is_some_and(|at| now.saturating_sub(at) < self.settings.held_max)
     }
 
     /// Gives out held messages as far as they follow on each other.

@@ -12,7 +12,8 @@
 //! | a line: it still brings what is expected | now | now | `line_wait` from now |
 //! | the re-request server, the same gap in part | stays | now | at once |
 //! | the re-request server, on to the next gap | stays | now | `line_wait` from when that was known |
-//! | a loss declared: nobody answers | when it was known | as opened | `line_wait` from then |
+//! | a loss declared, servers answered within `held_max` | now | now | `line_wait` from when it was known |
+//! | a loss declared, nobody answers | when it was known | as opened | `line_wait` from then |
 //!
 //! So a server that trickles holds the feed for `held_max` at most, and a dead one costs a burst of gaps one wait, not one each.
 
@@ -22,11 +23,11 @@ use crate::model::Nanos;
 /// Who brought the number expected to where it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mover {
-    /// Line A or B, or a consumer that takes again.
+    /// Line A or B, a consumer that takes again, or a loss while servers answer.
     Line,
     /// An answer to a request.
     Server,
-    /// A gap that was given up.
+    /// A gap was given up, and nobody answers.
     Loss,
 }
 

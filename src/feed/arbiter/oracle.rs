@@ -102,8 +102,10 @@ proptest! {
     fn a_server_fills_what_it_has_and_only_what_nobody_has_is_lost(
         sent in both_lines(150),
         fates in proptest::collection::vec((0..8u8, 1..9u64, 1..5u64), 60),
-        forgotten in proptest::collection::btree_set(1..150u64, 0..4),
+        forgotten in proptest::collection::btree_set(4..150u64, 0..4),
     ) {
+        // The first three messages come from the server alone: it is known to answer.
+        let sent: Vec<Sent> = sent.into_iter().filter(|(_, from, ..)| *from > 3).collect();
         let (mut arbiter, mut consumer) = (join_at_1(1), Consumer::default());
         let (mut sent, mut answers, mut asked) = (sent.into_iter().peekable(), vec![], 0);
         let mut received = BTreeSet::new();
