@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
+use super::super::settings::Join;
 use super::tests::{Consumer, MS, Out, S1, content, packet};
 use super::*;
 
