@@ -13,7 +13,7 @@ pub mod model;
 pub mod partition;
 pub mod plan;
 pub mod publish;
-//pub mod replay;
+pub mod replay;
 pub mod ring;
 pub mod rules_csv;
 pub mod runner;

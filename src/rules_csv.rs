@@ -93,6 +93,7 @@ const COLUMNS: [&str; 16] = [
 ];
 
 /// What is wrong, before it is known in which file.
+#[derive(Debug)]
 struct Fault {
     /// 0 until the row is known.
     line: u64,
@@ -301,7 +302,7 @@ mod tests {
     use super::*;
 
     fn error(text: &str) -> String {
-        let fault = parse(text.as_bytes()).err().expect("it was taken");
+        let fault = parse(text.as_bytes()).expect_err("it was taken");
         format!("{}:{}:{}", fault.line, fault.column.unwrap_or_default(), fault.expected)
     }
 

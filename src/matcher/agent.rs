@@ -131,4 +131,12 @@ impl Agent for MatcherAgent {
         }
         work
     }
+
+    /// Nothing is left when no symbol is being fired, no walk is under way and both rings took all.
+    fn close(&mut self, _now: Nanos) -> bool {
+        self.out.alerts.flush();
+        self.out.applied.flush();
+        let told = self.out.alerts.pending.is_empty() && self.out.applied.pending.is_empty();
+        told && self.shard.is_idle() && self.market.is_empty() && self.rules.is_empty()
+    }
 }

@@ -352,7 +352,7 @@ impl Ladder {
                 return inner.open(child as usize + 1, first, new);
             }
             let (mut upper, boundary) = inner.split();
-            if child as usize + 1 <= INNER / 2 {
+            if (child as usize) < INNER / 2 {
                 inner.open(child as usize + 1, first, new);
             } else {
                 upper.open(child as usize + 1 - INNER / 2, first, new);

@@ -142,14 +142,12 @@ impl LocalKey {
 }
 
 /// How many rules, and what about them, a shard can hold.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct RuleLimits {
     /// Rules in all.
     pub rules_max: usize,
-    /// Rules of one account.
-    pub account_rules_max: u32,
-    /// Accounts.
-    pub accounts: usize,
+    /// Rules of each account; accounts beyond these have no bound of their own.
+    pub account_rules_max: Vec<u32>,
     /// Different (rearm, cooldown, max_fires).
     pub policies_max: usize,
     /// Reserve everything at once and allocate nothing later. Offline: grow as needed.
@@ -184,7 +182,7 @@ impl Rules {
             policies: Policies::new(limits.policies_max, limits.fixed),
             index: Index::new(limits.rules_max + 1, !limits.fixed),
             hasher: Hasher::random(),
-            by_account: vec![0; limits.accounts],
+            by_account: vec![0; limits.account_rules_max.len()],
             limits,
         }
     }
@@ -218,10 +216,12 @@ impl Rules {
 
     /// Why a rule with this account could not be added. The rule that it replaces, if any, still counts for nothing.
     pub fn refusal(&self, account: AccountId, replaces: bool) -> Option<Refusal> {
-        let of_account = self.by_account.get(usize::from(account)).copied().unwrap_or(0);
+        let account = usize::from(account);
+        let of_account = self.by_account.get(account).copied().unwrap_or(0);
+        let account_max = self.limits.account_rules_max.get(account).copied().unwrap_or(u32::MAX);
         if self.count - usize::from(replaces) >= self.limits.rules_max && self.limits.fixed {
             Some(Refusal::RulesFull)
-        } else if of_account - u32::from(replaces) >= self.limits.account_rules_max {
+        } else if of_account - u32::from(replaces) >= account_max {
             Some(Refusal::AccountFull)
         } else {
             None
@@ -377,7 +377,7 @@ mod tests {
 
     #[test]
     fn gives_back_what_was_set_and_reuses_places() {
-        let limits = RuleLimits { rules_max: 2, account_rules_max: 2, accounts: 3, policies_max: 1, fixed: true };
+        let limits = RuleLimits { rules_max: 2, account_rules_max: vec![2; 3], policies_max: 1, fixed: true };
         let mut rules = Rules::new(limits);
         let key = |user| LocalKey { user, symbol: SYMBOLS_MAX as u32 - 1, slot: u32::MAX, account: 2 };
         let plain = RuleSpec { tag: u64::MAX, ..RuleSpec::new(Signal::Mid, Comparison::AtOrAbove, Price(7)) };

@@ -24,7 +24,9 @@ use super::rules::{RuleLimits, Rules};
 use super::symbols::{LADDERS, NONE, Symbols};
 use super::walk::Walks;
 use crate::limits::{HELD_MAX, LOCATES};
-use crate::model::{Action, Alert, AlertKind, Applied, MarketEvent, Nanos, RuleCommand, Side, event_flag};
+use crate::model::{
+    Action, Alert, AlertKind, Applied, MarketEvent, Nanos, RuleCommand, RuleKey, Side, Signal, event_flag,
+};
 
 /// Where a shard's words go.
 pub trait Outputs {
@@ -65,7 +67,7 @@ crate::counts! {
 }
 
 /// What a shard can hold.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ShardLimits {
     /// Of rules.
     pub rules: RuleLimits,
@@ -80,8 +82,7 @@ pub struct ShardLimits {
 impl ShardLimits {
     /// Offline: begins small, grows as needed, refuses nothing.
     pub fn growing() -> ShardLimits {
-        let rules =
-            RuleLimits { rules_max: 1 << 12, account_rules_max: u32::MAX, accounts: 1, policies_max: 64, fixed: false };
+        let rules = RuleLimits { rules_max: 1 << 12, account_rules_max: vec![], policies_max: 64, fixed: false };
         ShardLimits { rules, symbols_max: super::rules::SYMBOLS_MAX, orders_max: 1 << 16, levels_max: usize::MAX >> 8 }
     }
 }
@@ -142,6 +143,11 @@ impl Shard {
     /// Events and commands that can be taken now: each may have to wait behind a storm.
     pub fn room(&self) -> usize {
         self.held.room()
+    }
+
+    /// True when nothing waits: no symbol is being fired, no walk is under way.
+    pub fn is_idle(&self) -> bool {
+        self.held.is_idle() && !self.held.has_barrier() && self.walks.is_empty()
     }
 
     /// Begins a step in which at most `budget` ladder entries are worked off, and goes on with what waits. Half of the
@@ -303,7 +309,7 @@ impl Shard {
             Action::Trade => self.update(symbol, event, moment, Some(event.price), false, out),
             Action::Cross if event.size > 0 => self.update(symbol, event, moment, Some(event.price), false, out),
             Action::Break => out.alert(&Alert {
-                key: crate::model::RuleKey { symbol: self.symbols.get(symbol).name, ..crate::model::RuleKey::NONE },
+                key: RuleKey { symbol: self.symbols.get(symbol).name, ..RuleKey::NONE },
                 sequence: event.sequence,
                 ts_event: event.ts_event,
                 ts_recv: event.ts_recv,
@@ -370,8 +376,9 @@ impl Shard {
             state.after_gap = 0b1111;
         }
         if book && (state.watches_book || state.after_gap != 0) {
-            for signal in 1..4 {
-                if let Some(value) = state.value(&self.levels, crate::model::Signal::ALL[signal]) {
+            for signal in [Signal::Bid, Signal::Ask, Signal::Mid] {
+                if let Some(value) = state.value(&self.levels, signal) {
+                    let signal = signal as usize;
                     values[signal] = value;
                     updated |= 1 << signal;
                     reached |= u8::from(state.is_triggered(signal, value)) << signal;
@@ -389,11 +396,11 @@ impl Shard {
     fn resume(&mut self, out: &mut impl Outputs) {
         while self.budget > 0 {
             let Some((job, symbol)) = self.held.current() else { break };
-            if let Some(mut firing) = self.held.take_firing(job) {
-                if !self.work_off(symbol, &mut firing, out) {
-                    self.held.put_firing(job, firing);
-                    return self.held.rotate();
-                }
+            if let Some(mut firing) = self.held.take_firing(job)
+                && !self.work_off(symbol, &mut firing, out)
+            {
+                self.held.put_firing(job, firing);
+                return self.held.rotate();
             }
             self.budget = self.budget.saturating_sub(1);
             match self.held.next(job) {

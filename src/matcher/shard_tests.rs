@@ -199,7 +199,7 @@ fn a_list_is_cut_into_pages_and_a_user_is_removed_in_slices() {
         let key = RuleKey { user: ordinal % 2, symbol: symbol(1), slot: ordinal as u32, account: 0 };
         shard.command(&RuleCommand { ordinal, feed_time: 0, command: Command::Set(key, spec) }, &mut out);
     }
-    let mut ask = |shard: &mut Shard, command| {
+    let ask = |shard: &mut Shard, command| {
         let mut out = Kept::default();
         shard.command(&RuleCommand { ordinal: 1_000, feed_time: 0, command }, &mut out);
         while shard.walk_room() < crate::limits::WALKS_MAX {

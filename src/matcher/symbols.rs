@@ -166,11 +166,6 @@ impl Symbols {
         }
     }
 
-    /// Symbols known.
-    pub fn count(&self) -> usize {
-        self.states.len()
-    }
-
     /// The symbol of a locate, or [`NONE`].
     #[inline]
     pub fn by_locate(&self, locate: u16) -> u32 {

@@ -28,6 +28,13 @@ impl Default for Walks {
     }
 }
 
+impl Walks {
+    /// True when none is under way.
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+}
+
 impl Shard {
     /// Walks that can still be taken.
     pub fn walk_room(&self) -> usize {

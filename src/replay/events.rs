@@ -100,14 +100,9 @@ impl<'r, W: Write> EventsWriter<'r, W> {
         write!(self.out, "{},{feed_time},rejected,{refusal},0,{account},", row.at)?;
         write!(self.out, "{},{},{},0,", row.user, row.symbol, row.slot)?;
         match row.op {
-            Op::Set(spec) => writeln!(
-                self.out,
-                "{},{},{},{},",
-                spec.tag,
-                spec.signal.name(),
-                spec.comparison.name(),
-                spec.threshold
-            ),
+            Op::Set(spec) => {
+                writeln!(self.out, "{},{},{},{},", spec.tag, spec.signal.name(), spec.comparison.name(), spec.threshold)
+            }
             Op::Remove { tag } => writeln!(self.out, "{tag},,,,"),
         }
     }

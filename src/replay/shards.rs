@@ -120,7 +120,10 @@ impl ReplayShards {
             Place::Here(_, told) => std::mem::take(&mut told.0),
             Place::Threads(workers) => {
                 workers.iter_mut().for_each(|worker| worker.send(Work::Collect));
-                workers.iter().flat_map(|worker| worker.told.recv().expect("a worker ends only when it is told to")).collect()
+                workers
+                    .iter()
+                    .flat_map(|worker| worker.told.recv().expect("a worker ends only when it is told to"))
+                    .collect()
             }
         }
     }
@@ -129,13 +132,13 @@ impl ReplayShards {
     pub fn finish(self) -> ShardCounts {
         match self.place {
             Place::Here(one, _) => one.counts(),
-            Place::Threads(workers) => workers.into_iter().map(Worker::finish).fold(ShardCounts::default(), |sum, one| {
-                ShardCounts {
+            Place::Threads(workers) => {
+                workers.into_iter().map(Worker::finish).fold(ShardCounts::default(), |sum, one| ShardCounts {
                     prints: sum.prints + one.prints,
                     unknown_orders: sum.unknown_orders + one.unknown_orders,
                     ..sum
-                }
-            }),
+                })
+            }
         }
     }
 }

@@ -1,3 +1,5 @@
+//! The server's side of a connection, fed by hand.
+
 use super::super::login::{Credentials, SessionId};
 use super::super::packet::{CLIENT_HEARTBEAT, LOGOUT, SERVER_HEARTBEAT, header};
 use super::*;
