@@ -14,19 +14,20 @@ pub struct Order {
     pub shares: u32,
 }
 
-/// One side. The best price is kept while it is known and looked for again only when its order has gone: a side holds at
-/// most a few hundred orders, so that costs less than an ordered structure would on every message.
+/// One side. The best price is kept, and looked for again only when its last order has gone: a side holds at most a few hundred orders, so that costs less than an ordered structure would on every message.
 #[derive(Clone, Debug)]
 pub struct Half {
     side: Side,
     orders: Vec<Order>,
     touch: Option<u32>,
+    /// Orders at the touch; while it is not known, 0.
+    at_touch: u32,
 }
 
 impl Half {
     /// No orders.
     pub const fn new(side: Side) -> Half {
-        Half { side, orders: Vec::new(), touch: None }
+        Half { side, orders: Vec::new(), touch: None, at_touch: 0 }
     }
 
     /// How many orders live.
@@ -38,12 +39,13 @@ impl Half {
     /// The best price.
     #[inline]
     pub fn touch(&mut self) -> Option<u32> {
-        if self.touch.is_none() {
+        if self.touch.is_none() && !self.orders.is_empty() {
             let prices = self.orders.iter().map(|order| order.price);
             self.touch = match self.side {
                 Side::Bid => prices.max(),
                 Side::Ask => prices.min(),
             };
+            self.at_touch = self.orders.iter().map(|order| u32::from(Some(order.price) == self.touch)).sum();
         }
         self.touch
     }
@@ -70,8 +72,9 @@ impl Half {
             Side::Ask => order.price < touch,
         };
         if self.orders.is_empty() || self.touch.is_some_and(better) {
-            self.touch = Some(order.price);
+            (self.touch, self.at_touch) = (Some(order.price), 0);
         }
+        self.at_touch += u32::from(self.touch == Some(order.price));
         self.orders.push(order);
     }
 
@@ -97,7 +100,10 @@ impl Half {
     pub fn remove(&mut self, index: usize) -> Order {
         let order = self.orders.swap_remove(index);
         if self.touch == Some(order.price) {
-            self.touch = None;
+            self.at_touch -= 1;
+            if self.at_touch == 0 {
+                self.touch = None;
+            }
         }
         order
     }

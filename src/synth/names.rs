@@ -19,7 +19,7 @@ pub fn names(count: u16) -> Vec<Symbol> {
 /// The `n`-th made-up name. Both factors share no divisor with 26, so no name comes twice within 26^4.
 fn made_up(n: u32) -> Symbol {
     let (letters, mut code) =
-        if n % 4 == 0 && n < 40_000 { (3, (n / 4) * 1_237 % 17_576) } else { (4, n * 7_919 % 456_976) };
+        if n.is_multiple_of(4) && n < 40_000 { (3, (n / 4) * 1_237 % 17_576) } else { (4, n * 7_919 % 456_976) };
     let mut bytes = *b"        ";
     for byte in &mut bytes[..letters] {
         *byte = b'A' + (code % 26) as u8;

@@ -54,7 +54,7 @@ impl Numbers {
     pub fn take_match(&mut self, random: &mut Random) -> Option<(u16, u64)> {
         let known = self.prints.min(RECENT) as u32;
         let place = &mut self.recent[random.below(known) as usize];
-        let taken = std::mem::replace(place, (0, 0));
+        let taken = std::mem::take(place);
         (taken.1 != 0).then_some(taken)
     }
 }
