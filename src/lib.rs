@@ -7,6 +7,7 @@ pub mod control;
 pub mod engine;
 pub mod feed;
 pub mod gateway;
+pub mod inspect;
 pub mod limits;
 pub mod matcher;
 pub mod model;

@@ -8,4 +8,5 @@ pub mod replay;
 pub mod rules;
 pub mod run;
 pub mod stat;
+mod text;
 pub mod watch;

@@ -78,7 +78,7 @@ impl Capture {
     }
 
     pub(super) fn damage(&self) -> Option<&Damage> {
-        self.damage.as_ref()
+        self.damage.as_ref().filter(|_| self.next == self.index.len())
     }
 
     pub(super) fn rewind(&mut self) {
