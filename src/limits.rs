@@ -89,6 +89,9 @@ pub const PENDING_MAX: usize = 4_096;
 /// Events and commands of symbols that are being fired which a shard may hold back.
 pub const HELD_MAX: usize = 1 << 15;
 
+/// Size of the file of counters and histograms: a histogram takes 19 KiB.
+pub const STATS_SIZE: usize = 1 << 23;
+
 /// Rules that one list request may ask for.
 pub const LIST_MAX: u32 = 1_000;
 

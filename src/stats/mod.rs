@@ -2,6 +2,31 @@
 //!
 //! A pure stage counts in a plain struct made by [`counts!`](crate::counts); the agent that owns the stage copies
 //! the struct to its [`CounterBlock`] when it did work. One writer a block.
+//!
+//! The blocks lie in a mapped file, a sequence of little-endian 64-bit words, that needs nothing else to be understood:
+//!
+//! ```text
+//!  word 0      1        2    3         4        8                               multiples of 16
+//!  +-----------+--------+----+---------+........+-------------------------------+-------+-----
+//!  | magic     | format | pid| ts_start| unused | record: a block               | record| 0
+//!  +-----------+--------+----+---------+........+-------------------------------+-------+-----
+//!  record:  kind | words in all | first value | values | bytes of text | text ... | values ...
+//!  kind:    1 counters, 2 histogram; 0: no further record
+//!  text:    agent, block, and the name of each value of a counter block, with line feeds between them
+//!  values:  counters: one word each; histogram: min, max, sum, then the counts of the buckets (see `buckets`)
+//! ```
+//!
+//! Every value has one writer, which loads and stores it relaxed: a reader sees each word whole and never going back, but
+//! two words of one snapshot may be a few events apart. A record's kind is stored last, with release, and loaded
+//! with acquire: who sees the record sees its text.
+
+mod buckets;
+mod file;
+mod reader;
+mod words;
+
+pub use file::{CounterBlock, HistogramBlock, StatsError, StatsFile};
+pub use reader::{Counters, NamedHistogram, Snapshot, StatsReader};
 
 /// Named counts: plain `u64` fields of one struct.
 pub trait Counts {
