@@ -40,7 +40,7 @@ pub const SESSIONS_MAX: usize = 1 << 15;
 pub const ANSWERS_KEPT_MAX: usize = 1 << 22;
 /// Rules of a shard.
 pub const RULES_MAX: u64 = 1 << 30;
-/// Symbols of a shard: a rule has 20 bits for its symbol.
+/// Symbols that rules of a shard may name: a rule has 20 bits for its symbol.
 pub const SYMBOLS_MAX: u64 = 1 << 20;
 /// Orders and price levels of a shard.
 pub const ORDERS_MAX: u64 = 1 << 30;

@@ -9,6 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use hairtrigger::config::{self, Config};
+use hairtrigger::model::Nanos;
 use hairtrigger::stats::{Counters, NamedHistogram, Snapshot, StatsReader};
 use hairtrigger::sys::clock::Clock;
 use serde_json::{Map, Value, json};
@@ -40,6 +41,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
 /// Who counts, and since when.
 struct Engine {
     pid: u64,
+    ts_start: Nanos,
     up: Duration,
     alive: bool,
 }
@@ -56,7 +58,7 @@ pub fn run(args: Args) -> Result<ExitCode, Box<dyn Error>> {
     let mut before: Option<(Snapshot, Instant)> = None;
     loop {
         let up = Duration::from_nanos(clock.now().saturating_sub(reader.ts_start()));
-        let engine = Engine { pid: reader.pid(), up, alive: reader.is_alive() };
+        let engine = Engine { pid: reader.pid(), ts_start: reader.ts_start(), up, alive: reader.is_alive() };
         let (snapshot, taken) = (reader.snapshot()?, Instant::now());
         let earlier = before.as_ref().map(|(earlier, at)| (earlier, taken - *at));
         let text = if args.json { object(&engine, &snapshot) } else { table(&engine, &snapshot, earlier) };
@@ -126,7 +128,7 @@ fn micros(ns: u64) -> f64 {
     ns as f64 / 1_000.0
 }
 
-/// One line of JSON; times of histograms in ns.
+/// One line of JSON: `ts_start` in UTC ns since 1970, times of histograms in ns.
 fn object(engine: &Engine, snapshot: &Snapshot) -> String {
     let counters = snapshot.counters.iter().map(|block| {
         let values: Map<String, Value> =
@@ -136,7 +138,7 @@ fn object(engine: &Engine, snapshot: &Snapshot) -> String {
     let line = json!({
         "pid": engine.pid,
         "alive": engine.alive,
-        "up_ns": engine.up.as_nanos() as u64,
+        "ts_start": engine.ts_start,
         "counters": counters.collect::<Value>(),
         "histograms": snapshot.histograms.iter().map(histogram_object).collect::<Value>(),
     });
@@ -168,7 +170,7 @@ mod tests {
         pub struct Packets { packets, gaps }
     }
 
-    const ENGINE: Engine = Engine { pid: 7, up: Duration::from_secs(90), alive: true };
+    const ENGINE: Engine = Engine { pid: 7, ts_start: 11, up: Duration::from_secs(90), alive: true };
 
     /// Snapshots before and after some work.
     fn snapshots() -> (Snapshot, Snapshot) {
@@ -212,6 +214,7 @@ mod tests {
         assert_eq!(line.matches('\n').count(), 1);
         assert_eq!(value["counters"][0]["values"]["packets"], 300);
         assert_eq!((&value["histograms"][0]["p99.9"], &value["alive"]), (&json!(1_500), &json!(true)));
+        assert_eq!(value["ts_start"], 11);
     }
 
     #[test]

@@ -257,7 +257,7 @@ pub struct Limits {
     pub rules_max: u32,
     /// Rules of one account in a shard.
     pub account_rules_max: u32,
-    /// Symbols of a shard, of the feed and of rules.
+    /// Symbols that rules of a shard may name beyond those of the feed.
     pub symbols_max: u32,
     /// Living orders of a shard.
     pub orders_max: u32,
