@@ -61,6 +61,8 @@ pub struct Partition<S> {
     told: Vec<Nanos>,
     /// Shards that have taken their copy of the broadcast under way.
     broadcast: usize,
+    /// A session that was begun and not told yet: it is told with the sequence that it really begins with.
+    begun: Option<[u8; 10]>,
     counts: PartitionCounts,
 }
 
@@ -70,7 +72,16 @@ impl<S: Shards> Partition<S> {
         let told = vec![0; shards.count()];
         let unbound = Route { symbol: Symbol::BLANK, shard: UNBOUND };
         let counts = PartitionCounts::default();
-        Partition { shards, routes: vec![unbound; LOCATES], midnight, feed_time: 0, told, broadcast: 0, counts }
+        Partition {
+            shards,
+            routes: vec![unbound; LOCATES],
+            midnight,
+            feed_time: 0,
+            told,
+            broadcast: 0,
+            begun: None,
+            counts,
+        }
     }
 
     /// The largest stamp of a well-formed message so far, as UTC; 0 before the first.
@@ -164,6 +175,22 @@ impl<S: Shards> Partition<S> {
         told
     }
 
+    /// Tells all shards of a session that was begun: its first message is `sequence`.
+    #[cold]
+    fn tell_session(&mut self, id: [u8; 10], sequence: u64) -> bool {
+        let told = self.send_to_all(MarketEvent { sequence, ..MarketEvent::new(Action::Session) }.with_session(id));
+        if told {
+            self.begun = None;
+            self.routes.fill(Route { symbol: Symbol::BLANK, shard: UNBOUND });
+        }
+        told
+    }
+
+    #[inline]
+    fn session_told(&mut self, sequence: u64) -> bool {
+        self.begun.is_none_or(|id| self.tell_session(id, sequence))
+    }
+
     /// Sends a copy to every shard; the first one's is marked to be announced. False: some still wait for theirs.
     fn send_to_all(&mut self, event: MarketEvent) -> bool {
         while self.broadcast < self.told.len() {
@@ -181,24 +208,22 @@ impl<S: Shards> Partition<S> {
 impl<S: Shards> Downstream for Partition<S> {
     #[inline]
     fn message(&mut self, sequence: u64, ts_recv: Nanos, message: &[u8]) -> bool {
-        self.route(sequence, ts_recv, message)
+        self.session_told(sequence) && self.route(sequence, ts_recv, message)
     }
 
     fn gap(&mut self, from: u64, to: u64) -> bool {
-        self.send_to_all(MarketEvent { sequence: from, second_ref: to, ..MarketEvent::new(Action::Gap) })
+        let gap = MarketEvent { sequence: from, second_ref: to, ..MarketEvent::new(Action::Gap) };
+        self.session_told(from) && self.send_to_all(gap)
     }
 
     fn session(&mut self, id: [u8; 10], _first: bool) -> bool {
-        let event = MarketEvent { sequence: 1, ..MarketEvent::new(Action::Session) }.with_session(id);
-        let sent = self.send_to_all(event);
-        if sent {
-            self.routes.fill(Route { symbol: Symbol::BLANK, shard: UNBOUND });
-        }
-        sent
+        self.begun = Some(id);
+        true
     }
 
     fn end_of_session(&mut self, next: u64) -> bool {
-        self.send_to_all(MarketEvent { sequence: next, ..MarketEvent::new(Action::EndOfSession) })
+        let end = MarketEvent { sequence: next, ..MarketEvent::new(Action::EndOfSession) };
+        self.session_told(next) && self.send_to_all(end)
     }
 
     fn silent(&mut self, silent: bool) -> bool {
@@ -288,6 +313,20 @@ mod tests {
         assert!(partition.gap(5, 7));
         let gaps: Vec<_> = partition.shards.events[2..].iter().map(|(shard, event)| (*shard, event.flags)).collect();
         assert_eq!(gaps, [(0, event_flag::ANNOUNCE), (1, 0), (2, 0), (3, 0)]);
+    }
+
+    #[test]
+    fn a_session_is_told_with_the_sequence_that_it_begins_with_and_unbinds_all_locates() {
+        let mut partition = partition();
+        let message = encode::trade(head(3, 5), 1, "X".parse().unwrap(), 10, 1);
+        assert!(partition.session(*b"S000000001", true) && partition.shards.events.is_empty());
+        assert!(partition.message(70, 0, &message) && partition.session(*b"S000000002", false));
+        assert!(partition.message(1, 0, &message));
+        let told: Vec<_> = partition.shards.events.iter().map(|(_, e)| (e.action, e.sequence)).collect();
+        let day = |sequence| {
+            [[(Action::Session, sequence); 4].as_slice(), &[(Action::Define, 0), (Action::Trade, sequence)]].concat()
+        };
+        assert_eq!(told, [day(70), day(1)].concat());
     }
 
     #[test]
