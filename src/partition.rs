@@ -49,13 +49,18 @@ struct Route {
 /// Not bound.
 const UNBOUND: u16 = u16::MAX;
 
+/// From a moment to the midnight, in UTC nanoseconds, of which the feed's stamps of that day count.
+pub type MidnightOf = Box<dyn Fn(Nanos) -> Nanos + Send>;
+
 /// The last stage of the feed.
 pub struct Partition<S> {
     /// Where events go.
     pub shards: S,
     routes: Vec<Route>,
-    /// What is added to a stamp: UTC nanoseconds of the midnight that the feed counts from, 0 in `replay`.
-    midnight: Nanos,
+    /// From the receive time of a session's first message to what is added to its stamps.
+    midnight_of: MidnightOf,
+    /// What is added to a stamp; `None` until the session's first message.
+    midnight: Option<Nanos>,
     feed_time: Nanos,
     /// Per shard the feed time that it knows.
     told: Vec<Nanos>,
@@ -67,15 +72,16 @@ pub struct Partition<S> {
 }
 
 impl<S: Shards> Partition<S> {
-    /// Nothing bound yet. `midnight` is added to every stamp.
-    pub fn new(shards: S, midnight: Nanos) -> Partition<S> {
+    /// Nothing bound yet. What `midnight_of` gives for a session's first receive time is added to all its stamps.
+    pub fn new(shards: S, midnight_of: MidnightOf) -> Partition<S> {
         let told = vec![0; shards.count()];
         let unbound = Route { symbol: Symbol::BLANK, shard: UNBOUND };
         let counts = PartitionCounts::default();
         Partition {
             shards,
             routes: vec![unbound; LOCATES],
-            midnight,
+            midnight_of,
+            midnight: None,
             feed_time: 0,
             told,
             broadcast: 0,
@@ -94,17 +100,13 @@ impl<S: Shards> Partition<S> {
         self.counts
     }
 
-    /// The next trading date: stamps count from this midnight on.
-    pub fn set_midnight(&mut self, midnight: Nanos) {
-        self.midnight = midnight;
-    }
-
     /// Routes one message. False: its shard has no room, offer it again.
     #[inline]
     pub fn route(&mut self, sequence: u64, ts_recv: Nanos, message: &[u8]) -> bool {
         let sent = match itch::decode(message) {
             Ok((event, name)) => {
-                let ts_event = event.ts_event + self.midnight;
+                let midnight = *self.midnight.get_or_insert_with(|| (self.midnight_of)(ts_recv));
+                let ts_event = event.ts_event + midnight;
                 self.route_event(MarketEvent { sequence, ts_recv, ts_event, ..event }, name)
             }
             Err(error) => {
@@ -181,6 +183,7 @@ impl<S: Shards> Partition<S> {
         let told = self.send_to_all(MarketEvent { sequence, ..MarketEvent::new(Action::Session) }.with_session(id));
         if told {
             self.begun = None;
+            self.midnight = None;
             self.routes.fill(Route { symbol: Symbol::BLANK, shard: UNBOUND });
         }
         told
@@ -269,7 +272,7 @@ mod tests {
     }
 
     fn partition() -> Partition<Kept> {
-        Partition::new(Kept { events: vec![], room: usize::MAX }, 1_000)
+        Partition::new(Kept { events: vec![], room: usize::MAX }, Box::new(|ts_recv| ts_recv + 1_000))
     }
 
     fn head(locate: u16, ts: u64) -> Head {

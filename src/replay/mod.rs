@@ -100,7 +100,7 @@ struct Replay<'r> {
 
 impl<'r> Replay<'r> {
     fn new(recording: Recording, rules: &'r RulesFile, shards: ReplayShards) -> Replay<'r> {
-        Replay { recording, rules, partition: Partition::new(shards, 0), rows_done: 0 }
+        Replay { recording, rules, partition: Partition::new(shards, Box::new(|_| 0)), rows_done: 0 }
     }
 
     fn run(mut self, writer: &mut EventsWriter<'_, impl std::io::Write>) -> std::io::Result<Summary> {
