@@ -111,6 +111,33 @@ pub const SOUP_HEARTBEAT: u64 = 1_000_000_000;
 pub const SOUP_BUFFER_SIZE_MIN: usize = 512;
 
 const _: () = assert!(SHARDS_AUTO_MAX <= SHARDS_MAX);
+/// Least size of a segment of the alert log; all sizes are powers of two.
+pub const SEGMENT_SIZE_MIN: usize = 1 << 16;
+/// Largest size of a segment of the alert log.
+pub const SEGMENT_SIZE_MAX: usize = 1 << 30;
+/// Prints of which the gateway remembers that they fired alerts, by shard, unless configured.
+pub const BUSTS_MAX: usize = 1 << 18;
+/// Log records that the gateway looks at per duty cycle and broken print.
+pub const BUST_RECORDS_PER_CYCLE: usize = 1_024;
+/// Packets that the gateway sends per duty cycle and client.
+pub const PACKETS_PER_SEND: usize = 128;
+/// Reads per duty cycle and TCP client.
+pub const READS_PER_CYCLE: usize = 4;
+/// Connections accepted per poll.
+pub const ACCEPTS_PER_POLL: usize = 64;
+/// Clients of the gateway, unless configured.
+pub const GATEWAY_SESSIONS_MAX: usize = 1_024;
+/// Wait after an accept that failed (no file descriptors), in ns.
+pub const ACCEPT_RETRY: u64 = 100_000_000;
+/// Least time between two polls of the sockets, in ns: a poll is a system call of some 300 ns.
+pub const POLL_INTERVAL: u64 = 5_000;
+/// Time between two looks at the deadlines of TCP clients, in ns.
+pub const DEADLINE_INTERVAL: u64 = 10_000_000;
+/// How long a client that is being closed may take to read what it is owed and close, in ns.
+pub const LINGER: u64 = 1_000_000_000;
+/// How long the gateway may take to pay everyone when the engine stops, in ns.
+pub const CLOSE_DEADLINE: u64 = 2_000_000_000;
+
 const _: () = assert!(REORDER_WINDOW.is_power_of_two());
 // When a consumer refuses in the middle of a packet, the packet's rest must fit the window: blocks of two bytes at least.
 const _: () = assert!(REORDER_WINDOW > DATAGRAM_SIZE_MAX / 2 && MESSAGE_KEPT_MAX <= u8::MAX as usize);
@@ -120,3 +147,4 @@ const _: () = assert!(APPLIED_RING.is_power_of_two() && ALERT_RING.is_power_of_t
 const _: () = assert!(EVENTS_PER_CYCLE <= MARKET_RING && COMMANDS_PER_CYCLE <= RULE_RING);
 const _: () = assert!(HELD_MAX > EVENTS_PER_CYCLE + COMMANDS_PER_CYCLE);
 const _: () = assert!(SOUP_HEARTBEAT < SOUP_SILENCE_MIN && SOUP_SILENCE_DEADLINE <= SOUP_SILENCE_MAX);
+const _: () = assert!(LINGER <= CLOSE_DEADLINE && SEGMENT_SIZE_MIN.is_power_of_two());

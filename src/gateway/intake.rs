@@ -1,0 +1,270 @@
+//! The intake: alerts from the shards' rings into the log, and what a broken print busts.
+//!
+//! Each source (a shard's ring) goes its own way. When a print with alerts is broken, the source waits until the job
+//! that names them is done, in slices; what was taken with it is held, the other sources go on. Nothing is taken that
+//! the log has no room for: it stays in the ring, and so on upstream.
+//!
+//! Every shard sends `Session`, because sessions change at another place in each ring: from then on that source's
+//! alerts bear the new session, and its match numbers are forgotten. Clients are told once, by the first of them.
+
+use super::busts::{Busts, Print, Stretch};
+use super::log::AlertLog;
+use super::record::Audience;
+use super::wire::{Announcement, Kind, Message, RuleMessage};
+use crate::counts;
+use crate::limits::{ALERTS_PER_CYCLE, BUST_RECORDS_PER_CYCLE};
+use crate::model::{Alert, AlertKind, Nanos, Reason, flag};
+use crate::ring::Receiver;
+
+counts! {
+    /// What went into the log.
+    pub struct IntakeCounts {
+        /// Alerts and ends of rules.
+        alerts,
+        /// Announcements to everyone.
+        announcements,
+        /// Records that only the log sees.
+        internals,
+        /// Alerts that a broken print named.
+        busted,
+        /// Broken prints whose alerts could not all be named.
+        busted_unresolved,
+        /// Alerts whose print could not be remembered.
+        bust_overflows,
+        /// Cycles in which a source waited for room in the log.
+        log_waits,
+    }
+}
+
+/// The sources.
+pub struct Intake {
+    sources: Vec<Source>,
+    desk: Desk,
+}
+
+impl Intake {
+    /// An intake of these rings, one a shard, for accounts with these names (by account number). Each source remembers
+    /// up to `prints_max` prints.
+    pub fn new(rings: Vec<Receiver<Alert>>, accounts: Vec<[u8; 6]>, prints_max: usize) -> Intake {
+        let sources = rings.into_iter().map(|ring| Source::new(ring, prints_max)).collect();
+        let desk = Desk { accounts, feed_session: [b' '; 10], counts: IntakeCounts::default() };
+        Intake { sources, desk }
+    }
+
+    /// Takes from each ring what it has, within bounds and as far as the log has room, and stamps it with `ts_log`.
+    /// `logged` gets `ts_recv` of each alert that a datagram caused. Returns how much was done.
+    pub fn take(&mut self, log: &mut AlertLog, ts_log: Nanos, logged: &mut impl FnMut(Nanos)) -> usize {
+        let mut work = 0;
+        for source in &mut self.sources {
+            work += source.take(&mut self.desk, log, ts_log, logged);
+        }
+        work
+    }
+
+    /// True when every ring is empty and nothing is held: to be waited for at a stop.
+    pub fn is_empty(&self) -> bool {
+        self.sources.iter().all(|source| source.ring.is_empty() && source.is_idle())
+    }
+
+    /// What was counted.
+    pub fn counts(&self) -> IntakeCounts {
+        let bust_overflows = self.sources.iter().map(|source| source.busts.overflows()).sum();
+        IntakeCounts { bust_overflows, ..self.desk.counts }
+    }
+}
+
+/// What the sources share.
+struct Desk {
+    accounts: Vec<[u8; 6]>,
+    /// The session that was announced last.
+    feed_session: [u8; 10],
+    counts: IntakeCounts,
+}
+
+impl Desk {
+    fn announce(&mut self, log: &mut AlertLog, alert: &Alert, feed_session: [u8; 10], ts_log: Nanos) {
+        let announcement = Announcement::of(alert, feed_session, ts_log);
+        let size = announcement.kind.size();
+        log.append(Audience::Everyone, alert.locate, size, |out| announcement.write(out));
+        self.counts.announcements += 1;
+    }
+}
+
+/// The naming of a broken print's alerts, under way.
+struct Job {
+    broken: Alert,
+    /// Offset of the next record to look at, and of the last.
+    at: u64,
+    last: u64,
+    is_told_unresolved: bool,
+}
+
+struct Source {
+    ring: Receiver<Alert>,
+    /// Taken from the ring together with the `Broken` that the job is about; `held[held_from..]` is left.
+    held: Vec<Alert>,
+    held_from: usize,
+    job: Option<Job>,
+    busts: Busts,
+    feed_session: Option<[u8; 10]>,
+}
+
+impl Source {
+    fn new(ring: Receiver<Alert>, prints_max: usize) -> Source {
+        let held = Vec::with_capacity(ALERTS_PER_CYCLE);
+        Source { ring, held, held_from: 0, job: None, busts: Busts::new(prints_max), feed_session: None }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.job.is_none() && self.held_from == self.held.len()
+    }
+
+    fn take(&mut self, desk: &mut Desk, log: &mut AlertLog, ts_log: Nanos, logged: &mut impl FnMut(Nanos)) -> usize {
+        let mut work = self.carry_on(desk, log, ts_log);
+        while self.job.is_none() && self.held_from < self.held.len() && log.room() > 0 {
+            let alert = self.held[self.held_from];
+            self.held_from += 1;
+            work += 1;
+            self.job = accept(&mut self.busts, &mut self.feed_session, desk, log, &alert, ts_log, logged);
+        }
+        if !self.is_idle() {
+            return work;
+        }
+        self.held.clear();
+        self.held_from = 0;
+        let limit = log.room().min(ALERTS_PER_CYCLE);
+        if limit == 0 {
+            desk.counts.log_waits += u64::from(!self.ring.is_empty());
+            return work;
+        }
+        let Source { ring, held, job, busts, feed_session, .. } = self;
+        work + ring.drain(limit, |alert| {
+            if job.is_some() {
+                held.push(*alert);
+            } else {
+                *job = accept(busts, feed_session, desk, log, alert, ts_log, logged);
+            }
+        })
+    }
+
+    /// Goes on with the job, if there is one. Returns the records looked at.
+    fn carry_on(&mut self, desk: &mut Desk, log: &mut AlertLog, ts_log: Nanos) -> usize {
+        let Some(job) = &mut self.job else { return 0 };
+        let feed_session = self.feed_session.unwrap_or(desk.feed_session);
+        for looked_at in 0..BUST_RECORDS_PER_CYCLE {
+            // Two: one for an alert, one to say that some are gone.
+            if log.room() < 2 {
+                return looked_at;
+            }
+            if job.at < log.start() {
+                job.at = log.start();
+                if !job.is_told_unresolved {
+                    job.is_told_unresolved = true;
+                    desk.counts.busted_unresolved += 1;
+                    desk.announce(log, &job.broken, feed_session, ts_log);
+                }
+            }
+            let next = log.following(job.at).filter(|_| job.at <= job.last);
+            if let Some((audience, message)) = busted(log, job, feed_session, ts_log) {
+                desk.counts.busted += 1;
+                log.append(audience, job.broken.locate, message.kind.size(), |out| message.write(out));
+            }
+            match next {
+                Some(next) if next <= job.last => job.at = next,
+                _ => {
+                    self.job = None;
+                    return looked_at + 1;
+                }
+            }
+        }
+        BUST_RECORDS_PER_CYCLE
+    }
+}
+
+/// Puts one alert in the log; there is room. Gives the job when it breaks a print that has alerts.
+fn accept(
+    busts: &mut Busts,
+    feed_session: &mut Option<[u8; 10]>,
+    desk: &mut Desk,
+    log: &mut AlertLog,
+    alert: &Alert,
+    ts_log: Nanos,
+    logged: &mut impl FnMut(Nanos),
+) -> Option<Job> {
+    let session = feed_session.unwrap_or(desk.feed_session);
+    let print = Print { locate: alert.locate, match_number: alert.match_number };
+    match alert.kind {
+        AlertKind::Alert | AlertKind::Ended | AlertKind::Met | AlertKind::Rearmed => {
+            let account = desk.accounts.get(usize::from(alert.key.account)).copied().unwrap_or([b' '; 6]);
+            let message = RuleMessage::of(alert, account, session, ts_log);
+            let is_internal = matches!(alert.kind, AlertKind::Met | AlertKind::Rearmed);
+            let audience = if is_internal { Audience::Nobody } else { Audience::Account(alert.key.account) };
+            let offset = log.append(audience, alert.locate, message.kind.size(), |out| message.write(out))?;
+            if alert.kind == AlertKind::Alert && alert.is(flag::BY_PRINT) {
+                busts.note(print, offset);
+            }
+            let counts = &mut desk.counts;
+            *(if is_internal { &mut counts.internals } else { &mut counts.alerts }) += 1;
+            if alert.ts_recv != 0 && alert.kind == AlertKind::Alert {
+                logged(alert.ts_recv);
+            }
+        }
+        AlertKind::Broken => match busts.take(print) {
+            Some(Stretch { first, last }) => {
+                return Some(Job { broken: *alert, at: first, last, is_told_unresolved: false });
+            }
+            None if busts.has_overflowed() => {
+                desk.counts.busted_unresolved += 1;
+                desk.announce(log, alert, session, ts_log);
+            }
+            None => {}
+        },
+        AlertKind::Session => {
+            let session = session_of(alert);
+            *feed_session = Some(session);
+            busts.clear();
+            if session != desk.feed_session {
+                desk.feed_session = session;
+                desk.announce(log, alert, session, ts_log);
+            }
+        }
+        AlertKind::Gap | AlertKind::Silent | AlertKind::Resumed | AlertKind::EndOfSession => {
+            desk.announce(log, alert, session, ts_log);
+        }
+    }
+    None
+}
+
+/// What is to be told of the record at which the job stands, if the broken print caused it.
+fn busted(log: &AlertLog, job: &Job, feed_session: [u8; 10], ts_log: Nanos) -> Option<(Audience, RuleMessage)> {
+    let record = log.record(job.at).filter(|record| record.locate == job.broken.locate)?;
+    let Message::Rule(alert) = Message::read(record.message())? else { return None };
+    let is_by_it = alert.match_number == job.broken.match_number && alert.flags & flag::BY_PRINT != 0;
+    let message = RuleMessage {
+        kind: Kind::Busted,
+        reason: Reason::None,
+        flags: 0,
+        feed_session,
+        sequence: job.broken.sequence,
+        ordinal: 0,
+        ts_event: job.broken.ts_event,
+        ts_recv: job.broken.ts_recv,
+        ts_match: job.broken.ts_match,
+        ts_log,
+        alert_number: record.sequence,
+        drop_copy_number: record.number,
+        ..alert
+    };
+    (alert.kind == Kind::Alert && is_by_it).then_some((record.audience, message))
+}
+
+/// The session id that a `Session` brings: 8 bytes in its tag, 2 in its match number.
+fn session_of(alert: &Alert) -> [u8; 10] {
+    let mut id = [0; 10];
+    id[..8].copy_from_slice(&alert.tag.to_be_bytes());
+    id[8..].copy_from_slice(&(alert.match_number as u16).to_be_bytes());
+    id
+}
+
+#[cfg(test)]
+mod tests;

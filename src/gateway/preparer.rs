@@ -1,0 +1,115 @@
+//! The thread that prepares the log's next segment and removes the oldest, off the path.
+//!
+//! Allocating and touching 64 MiB takes tens of milliseconds, and deleting can wait for the disk: the gateway asks
+//! here and goes on. The channels are bounded and never waited for.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::thread::JoinHandle;
+
+use super::segment::Segment;
+use crate::soup::login::SessionId;
+
+enum Task {
+    Prepare(u64),
+    Remove(Segment),
+}
+
+/// Where its segments are and what they look like.
+#[derive(Clone, Debug)]
+pub struct Shape {
+    /// The log's directory.
+    pub directory: PathBuf,
+    /// Size of each segment.
+    pub segment_size: usize,
+    /// The session that they belong to.
+    pub session: SessionId,
+}
+
+impl Shape {
+    /// Creates the segment with this ordinal.
+    ///
+    /// # Errors
+    /// Those of [`Segment::create`].
+    pub fn create(&self, ordinal: u64) -> io::Result<Segment> {
+        Segment::create(&self.directory, ordinal, self.segment_size, &self.session)
+    }
+}
+
+/// The owner's end. Dropping it ends the thread once its work is done.
+pub struct Preparer {
+    tasks: Option<SyncSender<Task>>,
+    ready: Receiver<io::Result<Segment>>,
+    is_asked: bool,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Preparer {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(shape: Shape) -> io::Result<Preparer> {
+        let (tasks, incoming) = sync_channel::<Task>(16);
+        let (finished, ready) = sync_channel(2);
+        let thread = std::thread::Builder::new().name("log-preparer".into()).spawn(move || {
+            for task in incoming {
+                match task {
+                    Task::Prepare(ordinal) => drop(finished.send(shape.create(ordinal))),
+                    Task::Remove(segment) => {
+                        if let Err(error) = segment.remove() {
+                            tracing::warn!(%error, "a segment past the retention could not be deleted");
+                        }
+                    }
+                }
+            }
+        })?;
+        Ok(Preparer { tasks: Some(tasks), ready, is_asked: false, thread: Some(thread) })
+    }
+
+    /// Asks for the segment with this ordinal, unless one is on its way.
+    pub fn ask(&mut self, ordinal: u64) {
+        if !self.is_asked
+            && let Some(tasks) = &self.tasks
+        {
+            self.is_asked = tasks.try_send(Task::Prepare(ordinal)).is_ok();
+        }
+    }
+
+    /// What was asked for, once it is there; or why it is not.
+    pub fn ready(&mut self) -> Option<io::Result<Segment>> {
+        if !self.is_asked {
+            return None;
+        }
+        match self.ready.try_recv() {
+            Ok(result) => {
+                self.is_asked = false;
+                Some(result)
+            }
+            Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
+        }
+    }
+
+    /// Has a segment unmapped and deleted. When the thread is far behind this does it itself: late, but bounded.
+    pub fn remove(&mut self, segment: Segment) {
+        if let Some(tasks) = &self.tasks
+            && let Err(refused) = tasks.try_send(Task::Remove(segment))
+        {
+            let (std::sync::mpsc::TrySendError::Full(task) | std::sync::mpsc::TrySendError::Disconnected(task)) =
+                refused;
+            if let Task::Remove(segment) = task {
+                let _ = segment.remove();
+            }
+        }
+    }
+}
+
+impl Drop for Preparer {
+    fn drop(&mut self) {
+        self.tasks = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
