@@ -115,6 +115,8 @@ const _: () = assert!(SHARDS_AUTO_MAX <= SHARDS_MAX);
 pub const SEGMENT_SIZE_MIN: usize = 1 << 16;
 /// Largest size of a segment of the alert log.
 pub const SEGMENT_SIZE_MAX: usize = 1 << 30;
+/// Wait after a segment that could not be prepared, in ns.
+pub const SEGMENT_RETRY: u64 = 1_000_000_000;
 /// Prints of which the gateway remembers that they fired alerts, by shard, unless configured.
 pub const BUSTS_MAX: usize = 1 << 18;
 /// Log records that the gateway looks at per duty cycle and broken print.
@@ -125,6 +127,8 @@ pub const PACKETS_PER_SEND: usize = 128;
 pub const READS_PER_CYCLE: usize = 4;
 /// Connections accepted per poll.
 pub const ACCEPTS_PER_POLL: usize = 64;
+/// Longest payload that a client of the gateway may send: it has nothing to say but debug text.
+pub const GATEWAY_PAYLOAD_SIZE_MAX: usize = 256;
 /// Clients of the gateway, unless configured.
 pub const GATEWAY_SESSIONS_MAX: usize = 1_024;
 /// Wait after an accept that failed (no file descriptors), in ns.

@@ -1,1 +1,509 @@
-//! (gateway agent)
+//! The gateway's agent: alert rings in, TCP clients out, the log between them.
+//!
+//! A cycle: take alerts and append them; send to whoever is behind; look at the sockets; look at the deadlines. The
+//! sockets are polled at most every [`limits::POLL_INTERVAL`]: sending needs no poll (a client is known to be writable
+//! until a write says otherwise), so a spinning agent spends its time on the rings and not in system calls.
+//!
+//! Readiness is edge-triggered: a client that was readable is read until its socket has nothing left, a few reads a
+//! cycle; one whose socket was full waits for the event.
+//!
+//! Who is closed, and when: see `PROTOCOL.md`. A closed client gets what is in its outgoing buffer, then the end of
+//! our side, and has [`limits::LINGER`] to close its own (a socket closed with unread input would reset the connection
+//! and could take the last words with it).
+
+use std::io::{self, ErrorKind, Read};
+use std::net::{Shutdown, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use mio::net::{TcpListener, TcpStream};
+use mio::{Events, Interest, Poll, Token};
+
+use super::intake::{Intake, IntakeCounts};
+use super::log::AlertLog;
+use super::preparer::{Preparer, Shape};
+use super::session::{Client, Ending, Flow};
+use super::settings::{Access, GatewaySettings, SettingsError, Tables};
+use crate::agent::Agent;
+use crate::counts;
+use crate::limits;
+use crate::model::{Alert, Nanos};
+use crate::ring::Receiver;
+use crate::soup::login::{Login, Logins, SessionId};
+use crate::soup::packet::Reject;
+use crate::soup::server::Input;
+use crate::sys::clock::Clock;
+
+const LISTENER: Token = Token(usize::MAX);
+
+counts! {
+    /// What the gateway counts beside [`IntakeCounts`].
+    pub struct GatewayCounts {
+        /// Connections accepted.
+        connections,
+        /// Connections closed at once because there were too many.
+        connections_refused,
+        /// Accepts that failed.
+        accept_failures,
+        /// Logins accepted.
+        logins,
+        /// Logins refused.
+        logins_refused,
+        /// Clients that another login of the same name replaced.
+        replaced,
+        /// Clients cut because they fell behind the retention.
+        lagged,
+        /// Clients cut for what they sent, or did not send in time.
+        violations,
+        /// Connections closed.
+        closed,
+        /// Segments that could not be prepared.
+        segment_failures,
+    }
+}
+
+/// Where an agent meets the machine: why it did not come up.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The settings contradict themselves.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The alert log could not be created.
+    #[error("alert log in {directory}: {error}")]
+    Log {
+        /// Where it was to be.
+        directory: String,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The address could not be listened on.
+    #[error("gateway address {address}: {error}")]
+    Listen {
+        /// Where it was to listen.
+        address: SocketAddr,
+        /// What the system said.
+        error: io::Error,
+    },
+}
+
+struct Peer {
+    socket: TcpStream,
+    client: Client,
+    login: Option<usize>,
+    is_readable: bool,
+    is_blocked: bool,
+    is_half_closed: bool,
+}
+
+/// The agent.
+pub struct GatewayAgent {
+    poll: Poll,
+    events: Events,
+    listener: TcpListener,
+    address: SocketAddr,
+    /// Places by token. Never grows.
+    peers: Box<[Option<Peer>]>,
+    peer_count: usize,
+    logins: Logins<Access>,
+    /// The place of each login's client.
+    places: Vec<Option<usize>>,
+    session: SessionId,
+    settings: GatewaySettings,
+    intake: Intake,
+    log: AlertLog,
+    preparer: Preparer,
+    log_full: Arc<AtomicBool>,
+    clock: Clock,
+    on_logged: Box<dyn FnMut(Nanos) + Send>,
+    counts: GatewayCounts,
+    /// Someone may have something to send or to read.
+    has_more: bool,
+    ts_polled: Nanos,
+    ts_deadlines: Nanos,
+    ts_accept: Option<Nanos>,
+    ts_prepare: Nanos,
+    ts_closing: Option<Nanos>,
+}
+
+impl GatewayAgent {
+    /// Creates a new log in its own directory below `settings.directory`, starts the thread that prepares its segments,
+    /// and listens. `rings` are the shards' alert rings.
+    ///
+    /// # Errors
+    /// When settings, disk or address do not allow it.
+    pub fn open(settings: GatewaySettings, rings: Vec<Receiver<Alert>>, clock: Clock) -> Result<Self, OpenError> {
+        let Tables { logins, login_count, names } = settings.tables()?;
+        let session = SessionId::from_number(clock.now() / 100_000_000);
+        let directory = settings.directory.join(session.to_string());
+        let in_directory = |error| OpenError::Log { directory: directory.display().to_string(), error };
+        std::fs::create_dir_all(&directory).map_err(in_directory)?;
+        let shape = Shape { directory: directory.clone(), segment_size: settings.segment_size, session };
+        let log = AlertLog::new(shape.create(0).map_err(in_directory)?, settings.retention_size, names.len());
+        let preparer = Preparer::start(shape).map_err(in_directory)?;
+        let at_address = |error| OpenError::Listen { address: settings.listen, error };
+        let poll = Poll::new().map_err(at_address)?;
+        let mut listener = TcpListener::bind(settings.listen).map_err(at_address)?;
+        poll.registry().register(&mut listener, LISTENER, Interest::READABLE).map_err(at_address)?;
+        Ok(GatewayAgent {
+            poll,
+            events: Events::with_capacity(1_024),
+            address: listener.local_addr().map_err(at_address)?,
+            listener,
+            peers: (0..settings.sessions_max).map(|_| None).collect(),
+            peer_count: 0,
+            logins,
+            places: vec![None; login_count],
+            session,
+            intake: Intake::new(rings, names, settings.prints_max),
+            settings,
+            log,
+            preparer,
+            log_full: Arc::default(),
+            clock,
+            on_logged: Box::new(|_| ()),
+            counts: GatewayCounts::default(),
+            has_more: false,
+            ts_polled: 0,
+            ts_deadlines: 0,
+            ts_accept: None,
+            ts_prepare: 0,
+            ts_closing: None,
+        })
+    }
+
+    /// Where it listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The session that its streams belong to.
+    pub fn session(&self) -> SessionId {
+        self.session
+    }
+
+    /// Up while the log is nearly full: no new rules are to be taken.
+    pub fn log_full(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.log_full)
+    }
+
+    /// Hands each alert's time from `ts_recv` to `ts_log`, in ns, to `observe`: for a histogram.
+    pub fn on_logged(&mut self, observe: impl FnMut(Nanos) + Send + 'static) {
+        self.on_logged = Box::new(observe);
+    }
+
+    /// What was counted.
+    pub fn counts(&self) -> GatewayCounts {
+        self.counts
+    }
+
+    /// What the intake counted.
+    pub fn intake_counts(&self) -> IntakeCounts {
+        self.intake.counts()
+    }
+
+    /// Connections that are open.
+    pub fn peer_count(&self) -> usize {
+        self.peer_count
+    }
+
+    fn append(&mut self) -> usize {
+        let ts_log = self.clock.now();
+        let on_logged = &mut self.on_logged;
+        self.intake.take(&mut self.log, ts_log, &mut |ts_recv| on_logged(ts_log.saturating_sub(ts_recv)))
+    }
+
+    /// Sees to it that the log has a next segment, and that what is past the retention goes.
+    fn keep_log(&mut self, now: Nanos) {
+        if let Some(segment) = self.log.retired() {
+            self.preparer.remove(segment);
+        }
+        if let Some(ordinal) = self.log.wanted() {
+            match self.preparer.ready() {
+                Some(Ok(segment)) => self.log.provide(segment),
+                Some(Err(error)) => {
+                    tracing::error!(%error, "no next segment for the alert log");
+                    self.counts.segment_failures += 1;
+                    self.ts_prepare = now + limits::SEGMENT_RETRY;
+                }
+                None if now >= self.ts_prepare => self.preparer.ask(ordinal),
+                None => {}
+            }
+            self.log_full.store(self.log.nearly_full(), Ordering::Relaxed);
+        }
+    }
+
+    /// Sends to all who are behind, and reads from all who may have said more.
+    fn serve(&mut self, now: Nanos) -> usize {
+        let mut work = 0;
+        self.has_more = false;
+        for place in 0..self.peers.len() {
+            let Some(peer) = &mut self.peers[place] else { continue };
+            let is_owing = !peer.is_blocked && (!peer.client.is_flushed() || peer.client.is_behind(&self.log));
+            if peer.is_readable {
+                work += 1;
+                self.read(place, now);
+            }
+            if is_owing || self.peers[place].as_ref().is_some_and(|peer| !peer.client.is_flushed()) {
+                work += self.send(place, now);
+            }
+        }
+        work
+    }
+
+    fn send(&mut self, place: usize, now: Nanos) -> usize {
+        let Some(peer) = &mut self.peers[place] else { return 0 };
+        if peer.is_blocked {
+            return 0;
+        }
+        match peer.client.send(&self.log, &mut peer.socket, now) {
+            Flow::More => self.has_more = true,
+            Flow::Blocked => peer.is_blocked = true,
+            Flow::Gone => self.close_now(place),
+            Flow::Lagged => self.cut_lagged(place, now),
+            Flow::CaughtUp => self.half_close(place),
+        }
+        1
+    }
+
+    fn cut_lagged(&mut self, place: usize, now: Nanos) {
+        if let Some(peer) = &mut self.peers[place] {
+            self.counts.lagged += 1;
+            self.has_more = true;
+            peer.client.cut("behind the retention of the alert log", now);
+        }
+    }
+
+    /// Ends our side of a client that is being closed and has got all.
+    fn half_close(&mut self, place: usize) {
+        if let Some(peer) = &mut self.peers[place]
+            && peer.client.ending != Ending::No
+            && !peer.is_half_closed
+        {
+            peer.is_half_closed = true;
+            if peer.socket.shutdown(Shutdown::Write).is_err() {
+                self.close_now(place);
+            }
+        }
+    }
+
+    fn read(&mut self, place: usize, now: Nanos) {
+        for _ in 0..limits::READS_PER_CYCLE {
+            let Some(peer) = &mut self.peers[place] else { return };
+            let mut ignored = [0; limits::SOUP_BUFFER_SIZE_MIN];
+            let is_ending = peer.client.ending != Ending::No;
+            let space = if is_ending { &mut ignored[..] } else { peer.client.connection.space() };
+            match peer.socket.read(space) {
+                Ok(0) => return self.close_now(place),
+                Ok(_) if is_ending => {}
+                Ok(count) => {
+                    peer.client.connection.received(count, now);
+                    self.listen(place, now);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    peer.is_readable = false;
+                    return;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return self.close_now(place),
+            }
+        }
+        self.has_more = true;
+    }
+
+    /// Acts on what a client said.
+    fn listen(&mut self, place: usize, now: Nanos) {
+        loop {
+            let Some(peer) = &mut self.peers[place] else { return };
+            if peer.client.ending != Ending::No {
+                return;
+            }
+            match peer.client.connection.input() {
+                Ok(None) => return,
+                Ok(Some(Input::Login(login))) => self.log_in(place, &login, now),
+                Ok(Some(Input::Unsequenced(_))) => {
+                    self.counts.violations += 1;
+                    peer.client.cut("this port takes no messages", now);
+                }
+                Ok(Some(Input::Logout)) => return self.close_now(place),
+                Err(violation) => match violation.reject() {
+                    Some(reason) => self.refuse(place, reason, now),
+                    None => {
+                        self.counts.violations += 1;
+                        peer.client.cut(&violation.to_string(), now);
+                        self.has_more = true;
+                    }
+                },
+            }
+        }
+    }
+
+    fn refuse(&mut self, place: usize, reason: Reject, now: Nanos) {
+        self.counts.logins_refused += 1;
+        self.has_more = true;
+        if let Some(peer) = &mut self.peers[place] {
+            peer.client.reject(reason, now);
+        }
+    }
+
+    fn log_in(&mut self, place: usize, login: &Login, now: Nanos) {
+        let Some(access) = self.logins.find(&login.credentials).copied() else {
+            return self.refuse(place, Reject::NotAuthorized, now);
+        };
+        let Some(peer) = &mut self.peers[place] else { return };
+        if let Err(reason) = peer.client.accept(login, &self.session, &self.log, access.stream, now) {
+            return self.refuse(place, reason, now);
+        }
+        peer.login = Some(access.login);
+        self.counts.logins += 1;
+        self.has_more = true;
+        if let Some(before) = self.places[access.login].replace(place)
+            && let Some(peer) = &mut self.peers[before]
+        {
+            self.counts.replaced += 1;
+            peer.client.cut("replaced by another connection of this login", now);
+        }
+    }
+
+    fn close_now(&mut self, place: usize) {
+        if let Some(mut peer) = self.peers[place].take() {
+            let _ = self.poll.registry().deregister(&mut peer.socket);
+            self.peer_count -= 1;
+            self.counts.closed += 1;
+            if let Some(login) = peer.login
+                && self.places[login] == Some(place)
+            {
+                self.places[login] = None;
+            }
+        }
+    }
+
+    fn look_at_sockets(&mut self, now: Nanos) -> usize {
+        self.ts_polled = now;
+        if self.poll.poll(&mut self.events, Some(Duration::ZERO)).is_err() {
+            return 0;
+        }
+        let (mut work, mut is_knocked) = (0, self.ts_accept.is_some_and(|ts| now >= ts));
+        for event in &self.events {
+            work += 1;
+            if event.token() == LISTENER {
+                is_knocked = true;
+            } else if let Some(Some(peer)) = self.peers.get_mut(event.token().0) {
+                peer.is_readable |= event.is_readable() || event.is_error() || event.is_read_closed();
+                peer.is_blocked &= !event.is_writable();
+            }
+        }
+        if is_knocked {
+            work += self.accept_some(now);
+        }
+        self.has_more |= work > 0;
+        work
+    }
+
+    /// Accepts until nobody knocks. What fails or is left is tried again later: an edge-triggered listener does not
+    /// say it twice, and trying at once would spin while there are no file descriptors.
+    fn accept_some(&mut self, now: Nanos) -> usize {
+        self.ts_accept = None;
+        for count in 0..limits::ACCEPTS_PER_POLL {
+            match self.listener.accept() {
+                Ok((socket, _)) => self.welcome(socket, now),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return count,
+                Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionAborted) => {}
+                Err(_) => {
+                    self.counts.accept_failures += 1;
+                    self.ts_accept = Some(now + limits::ACCEPT_RETRY);
+                    return count;
+                }
+            }
+        }
+        self.ts_accept = Some(now);
+        limits::ACCEPTS_PER_POLL
+    }
+
+    fn welcome(&mut self, mut socket: TcpStream, now: Nanos) {
+        let free = self.peers.iter().position(Option::is_none).filter(|_| self.ts_closing.is_none());
+        let Some(place) = free else {
+            self.counts.connections_refused += 1;
+            return;
+        };
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let registered = self.poll.registry().register(&mut socket, Token(place), interest);
+        if registered.and_then(|()| socket.set_nodelay(true)).is_err() {
+            self.counts.connections_refused += 1;
+            return;
+        }
+        let client = Client::new(self.settings.deadlines, now);
+        let (is_readable, is_blocked, is_half_closed) = (true, false, false);
+        self.peers[place] = Some(Peer { socket, client, login: None, is_readable, is_blocked, is_half_closed });
+        self.peer_count += 1;
+        self.counts.connections += 1;
+    }
+
+    fn look_at_deadlines(&mut self, now: Nanos) {
+        self.ts_deadlines = now;
+        for place in 0..self.peers.len() {
+            let Some(peer) = &mut self.peers[place] else { continue };
+            match peer.client.ending {
+                Ending::Since(since) if now.saturating_sub(since) >= limits::LINGER => self.close_now(place),
+                Ending::Since(_) => {}
+                // One whose socket is full does not find out by sending.
+                Ending::No if peer.client.is_lagged(&self.log) => self.cut_lagged(place, now),
+                Ending::No => match peer.client.connection.overdue(now) {
+                    // What has come and was not read yet is read first: then it may not be silent at all.
+                    Some(_) if peer.is_readable => {}
+                    Some(violation) => {
+                        self.counts.violations += 1;
+                        peer.client.cut(&violation.to_string(), now);
+                        self.send(place, now);
+                    }
+                    None => peer.client.beat(&self.log, now),
+                },
+            }
+            self.has_more |= self.peers[place].as_ref().is_some_and(|peer| !peer.client.is_flushed());
+        }
+    }
+}
+
+impl Agent for GatewayAgent {
+    fn name(&self) -> &str {
+        "gateway"
+    }
+
+    fn do_work(&mut self, now: Nanos) -> usize {
+        let appended = self.append();
+        self.keep_log(now);
+        let mut work = appended;
+        if appended > 0 || self.has_more {
+            work += self.serve(now);
+        }
+        if now.saturating_sub(self.ts_polled) >= limits::POLL_INTERVAL {
+            work += self.look_at_sockets(now);
+        }
+        if now.saturating_sub(self.ts_deadlines) >= limits::DEADLINE_INTERVAL {
+            self.look_at_deadlines(now);
+        }
+        work
+    }
+
+    /// Sends everyone who is logged in all that was appended, then End of Session, and closes; whoever cannot take it
+    /// within [`limits::CLOSE_DEADLINE`] is closed without.
+    fn close(&mut self, now: Nanos) -> bool {
+        let since = *self.ts_closing.get_or_insert(now);
+        self.do_work(now);
+        if !self.intake.is_empty() && now.saturating_sub(since) < limits::CLOSE_DEADLINE {
+            return false;
+        }
+        for place in 0..self.peers.len() {
+            let Some(peer) = &mut self.peers[place] else { continue };
+            let is_paid = peer.client.is_flushed() && !peer.client.is_behind(&self.log);
+            if now.saturating_sub(since) >= limits::CLOSE_DEADLINE || !peer.client.connection.is_logged_in() {
+                self.close_now(place);
+            } else if is_paid && peer.client.ending == Ending::No {
+                peer.client.end_session(now);
+                self.send(place, now);
+            }
+        }
+        self.has_more = true;
+        self.peer_count == 0
+    }
+}

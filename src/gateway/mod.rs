@@ -17,4 +17,5 @@ pub mod preparer;
 pub mod record;
 pub mod segment;
 pub mod session;
+pub mod settings;
 pub mod wire;

@@ -8,7 +8,7 @@ use std::io::{self, IoSlice, Write};
 
 use super::index::{Cursor, Lagged};
 use super::log::AlertLog;
-use crate::limits::{PACKETS_PER_SEND, SOUP_BUFFER_SIZE_MIN};
+use crate::limits::{GATEWAY_PAYLOAD_SIZE_MAX, PACKETS_PER_SEND, SOUP_BUFFER_SIZE_MIN};
 use crate::model::Nanos;
 use crate::soup::buffer::Buffer;
 use crate::soup::login::{Login, SessionId};
@@ -53,7 +53,7 @@ impl Client {
     /// A client that connected at `now`. It may send nothing but logins, heartbeats and logouts.
     pub fn new(deadlines: Deadlines, now: Nanos) -> Client {
         Client {
-            connection: Connection::new(deadlines, 0, now),
+            connection: Connection::new(deadlines, GATEWAY_PAYLOAD_SIZE_MAX, now),
             ending: Ending::No,
             outgoing: Buffer::new(SOUP_BUFFER_SIZE_MIN),
             cursor: None,
@@ -103,6 +103,11 @@ impl Client {
     #[inline]
     pub fn is_behind(&self, log: &AlertLog) -> bool {
         self.cursor.is_some_and(|cursor| cursor.sequence < log.next(cursor.index))
+    }
+
+    /// True when what it wants next is past the retention.
+    pub fn is_lagged(&self, log: &AlertLog) -> bool {
+        self.cursor.is_some_and(|cursor| cursor.sequence < log.oldest(cursor.index))
     }
 
     /// True when nothing is left in `outgoing`.

@@ -1,0 +1,286 @@
+//! The gateway through its own door: alerts into rings, a SoupBinTCP client at the other end.
+
+use std::collections::HashSet;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use hairtrigger::agent::Agent;
+use hairtrigger::client::{Client, ClientError, Event, Request};
+use hairtrigger::gateway::agent::GatewayAgent;
+use hairtrigger::gateway::settings::{AccountLogin, GatewaySettings};
+use hairtrigger::gateway::wire::Message;
+use hairtrigger::limits::SEGMENT_SIZE_MIN;
+use hairtrigger::model::{Alert, AlertKind};
+use hairtrigger::ring::{Sender, ring};
+use hairtrigger::soup::packet::Reject;
+use hairtrigger::sys::clock::Clock;
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A gateway that runs on a thread of its own until it is stopped, and a ring into it.
+struct Bench {
+    address: SocketAddr,
+    ring: Sender<Alert>,
+    stop: std::sync::mpsc::Sender<()>,
+    thread: std::thread::JoinHandle<GatewayAgent>,
+    _directory: tempfile::TempDir,
+}
+
+fn account(name: &str, number: u16, drop_copy: bool) -> AccountLogin {
+    let logins = (0..400).map(|n| (format!("{name}{n}"), "secret".into()));
+    AccountLogin { name: name.into(), account: number, logins: logins.collect(), drop_copy }
+}
+
+impl Bench {
+    fn start(retention_size: u64) -> Bench {
+        let directory = tempfile::tempdir().unwrap();
+        let accounts = vec![account("a", 0, false), account("b", 1, false), account("all", 2, true)];
+        let mut settings = GatewaySettings::new(([127, 0, 0, 1], 0).into(), directory.path().into(), accounts);
+        (settings.segment_size, settings.retention_size) = (SEGMENT_SIZE_MIN, retention_size);
+        let (ring, receiver) = ring(1 << 14, Alert::new(AlertKind::Alert));
+        let clock = Clock::machine();
+        let mut agent = GatewayAgent::open(settings, vec![receiver], clock.clone()).unwrap();
+        let address = agent.local_addr();
+        let (stop, stopped) = std::sync::mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            while stopped.try_recv().is_err() {
+                if agent.do_work(clock.now()) == 0 {
+                    std::thread::yield_now();
+                }
+            }
+            while !agent.close(clock.now()) {
+                std::thread::yield_now();
+            }
+            agent
+        });
+        Bench { address, ring, stop, thread, _directory: directory }
+    }
+
+    fn send(&mut self, account: u16, versions: std::ops::RangeInclusive<u64>) {
+        for version in versions {
+            let mut alert = Alert::new(AlertKind::Alert);
+            (alert.key.account, alert.version) = (account, version);
+            while !self.ring.send(alert) {
+                std::thread::yield_now();
+            }
+        }
+    }
+
+    fn connect(&self, user: &str, from: u64) -> Result<Client, ClientError> {
+        Client::connect(self.address, &Request::new(user, "secret")?.from(from))
+    }
+
+    fn stop(self) -> GatewayAgent {
+        self.stop.send(()).unwrap();
+        self.thread.join().unwrap()
+    }
+}
+
+fn version(message: &[u8]) -> u64 {
+    match Message::read(message) {
+        Some(Message::Rule(rule)) => rule.version,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The next `count` messages: number and version of each.
+fn read(client: &mut Client, count: usize) -> Vec<(u64, u64)> {
+    let (mut seen, started) = (vec![], Instant::now());
+    while seen.len() < count && started.elapsed() < DEADLINE {
+        if let Event::Sequenced(number, message) = client.receive().unwrap() {
+            seen.push((number, version(message)));
+        }
+    }
+    seen
+}
+
+/// Reads to the end of the connection: the texts of Debug packets, and whether End of Session came.
+fn read_to_end(client: &mut Client) -> (Vec<String>, bool) {
+    let (mut texts, mut has_ended) = (vec![], false);
+    loop {
+        match client.receive() {
+            Ok(Event::Debug(text)) => texts.push(String::from_utf8_lossy(text).into_owned()),
+            Ok(Event::End) => has_ended = true,
+            Ok(_) => {}
+            Err(_) => return (texts, has_ended),
+        }
+    }
+}
+
+fn numbered(versions: std::ops::RangeInclusive<u64>) -> Vec<(u64, u64)> {
+    versions.map(|n| (n, n)).collect()
+}
+
+#[test]
+fn alerts_arrive_in_order_and_each_account_sees_its_own() {
+    let mut bench = Bench::start(1 << 22);
+    let mut a = bench.connect("a0", 1).unwrap();
+    bench.send(0, 1..=1_000);
+    bench.send(1, 1..=500);
+    bench.send(0, 1_001..=1_500);
+    assert_eq!(read(&mut a, 1_500), numbered(1..=1_500));
+    assert_eq!(read(&mut bench.connect("b0", 1).unwrap(), 500), numbered(1..=500));
+    let all = read(&mut bench.connect("all0", 1).unwrap(), 2_000);
+    let wanted = (1..=1_000).chain(1..=500).chain(1_001..=1_500);
+    assert_eq!(all, (1..=2_000).zip(wanted).collect::<Vec<_>>());
+    let mut later = bench.connect("a1", 0).unwrap();
+    assert_eq!(later.reader.next_sequence(), 1_501);
+    bench.send(0, 1_501..=1_501);
+    assert_eq!(read(&mut later, 1), [(1_501, 1_501)]);
+    let agent = bench.stop();
+    assert_eq!((agent.intake_counts().alerts, agent.counts().logins), (2_001, 4));
+}
+
+#[test]
+fn a_stream_resumes_from_any_number_and_the_same_bytes_come_again() {
+    let mut bench = Bench::start(1 << 22);
+    bench.send(0, 1..=2_000);
+    let mut first = bench.connect("a0", 1).unwrap();
+    assert_eq!(read(&mut first, 2_000), numbered(1..=2_000));
+    let session = first.reader.session();
+    for from in [1, 2, 511, 512, 513, 514, 1_024, 1_025, 1_999, 2_000] {
+        let request = Request::new("a1", "secret").unwrap().from(from).of(session);
+        let mut client = Client::connect(bench.address, &request).unwrap();
+        assert_eq!(read(&mut client, 2_001 - from as usize), numbered(from..=2_000));
+    }
+    let beyond = Request::new("a1", "secret").unwrap().from(2_002).of(session);
+    let refused = |result| matches!(result, Err(ClientError::Refused(Reject::SessionNotAvailable)));
+    assert!(refused(Client::connect(bench.address, &beyond)));
+    assert!(refused(Client::connect(bench.address, &beyond.from(1).of_named("12345").unwrap())));
+    bench.stop();
+}
+
+#[test]
+fn a_connection_dropped_in_the_middle_of_a_frame_resumes_without_loss_or_repetition() {
+    let mut bench = Bench::start(1 << 22);
+    bench.send(0, 1..=600);
+    let mut seen = vec![];
+    for cut in [40, 133, 200, 5_000, 17, 30_000] {
+        let mut socket = TcpStream::connect(bench.address).unwrap();
+        let login = format!("\0\x2fLa0    secret              {:>20}", seen.len() + 1);
+        socket.write_all(login.as_bytes()).unwrap();
+        let mut bytes = vec![0; 33 + cut];
+        socket.read_exact(&mut bytes).unwrap();
+        drop(socket);
+        let mut rest = &bytes[33..];
+        while rest.len() >= 132 {
+            seen.push(version(&rest[3..132]));
+            rest = &rest[132..];
+        }
+    }
+    let mut client = bench.connect("a0", seen.len() as u64 + 1).unwrap();
+    seen.extend(read(&mut client, 600 - seen.len()).iter().map(|(_, version)| *version));
+    assert_eq!(seen, (1..=600).collect::<Vec<_>>());
+    bench.stop();
+}
+
+#[test]
+fn a_client_that_does_not_read_holds_up_nobody_and_is_cut_past_the_retention() {
+    let mut bench = Bench::start(16 * SEGMENT_SIZE_MIN as u64);
+    let mut lazy = bench.connect("a0", 1).unwrap();
+    let mut eager = bench.connect("a1", 1).unwrap();
+    // Some 17 MB: more than the lazy one's socket buffers and the retention together.
+    for block in 0..130 {
+        let (first, last) = (block * 1_000 + 1, (block + 1) * 1_000);
+        bench.send(0, first..=last);
+        assert_eq!(read(&mut eager, 1_000), numbered(first..=last));
+    }
+    let too_old = bench.connect("a2", 1);
+    assert!(matches!(too_old, Err(ClientError::Refused(Reject::SessionNotAvailable))));
+    let mut count = 0;
+    let ended = loop {
+        match lazy.receive() {
+            Ok(Event::Sequenced(number, message)) => {
+                count += 1;
+                assert_eq!((number, version(message)), (count, count));
+            }
+            Ok(_) => {}
+            Err(error) => break error,
+        }
+    };
+    assert!(count > 100 && count < 130_000, "{count} {ended}");
+    assert_eq!(bench.stop().counts().lagged, 1);
+}
+
+#[test]
+fn wrong_logins_are_refused_and_what_is_no_login_is_closed() {
+    let bench = Bench::start(0);
+    for (user, password) in [("a0", "wrong"), ("nobody", "secret")] {
+        let result = Client::connect(bench.address, &Request::new(user, password).unwrap());
+        assert!(matches!(result, Err(ClientError::Refused(Reject::NotAuthorized))));
+    }
+    for bytes in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"\0\0", b"\0\x01R", b"\0\x05Uabcd"] {
+        let mut socket = TcpStream::connect(bench.address).unwrap();
+        socket.write_all(bytes).unwrap();
+        let mut answer = vec![];
+        let _ = socket.read_to_end(&mut answer);
+        assert!(answer.is_empty(), "{answer:?}");
+    }
+    let mut chatty = bench.connect("a0", 1).unwrap();
+    chatty.writer.send_unsequenced(b"hello").unwrap();
+    assert_eq!(read_to_end(&mut chatty), (vec!["this port takes no messages".into()], false));
+    let agent = bench.stop();
+    assert_eq!((agent.counts().logins_refused, agent.counts().violations), (2, 5));
+}
+
+#[test]
+fn a_second_connection_of_a_login_replaces_the_first_which_is_told() {
+    let mut bench = Bench::start(0);
+    let mut first = bench.connect("a0", 1).unwrap();
+    let mut second = bench.connect("A0", 1).unwrap();
+    let told = vec!["replaced by another connection of this login".to_string()];
+    assert_eq!(read_to_end(&mut first), (told, false));
+    bench.send(0, 1..=1);
+    assert_eq!(read(&mut second, 1), [(1, 1)]);
+    second.writer.log_out().unwrap();
+    assert_eq!(read_to_end(&mut second), (vec![], false));
+    let mut third = bench.connect("a0", 1).unwrap();
+    assert_eq!(read(&mut third, 1), [(1, 1)]);
+    assert_eq!(bench.stop().counts().replaced, 1);
+}
+
+#[test]
+fn three_hundred_clients_get_every_alert() {
+    let mut bench = Bench::start(1 << 22);
+    let mut clients: Vec<_> = (0..300).map(|n| bench.connect(&format!("a{n}"), 1).unwrap()).collect();
+    bench.send(0, 1..=200);
+    for client in &mut clients {
+        assert_eq!(read(client, 200), numbered(1..=200));
+    }
+    let agent = bench.stop();
+    assert_eq!((agent.counts().logins, agent.peer_count()), (300, 0));
+}
+
+#[test]
+fn a_stop_pays_everyone_before_it_ends_the_session() {
+    let mut bench = Bench::start(1 << 24);
+    let mut client = bench.connect("a0", 1).unwrap();
+    bench.send(0, 1..=10_000);
+    let reader = std::thread::spawn(move || {
+        let seen: HashSet<_> = read(&mut client, 10_000).into_iter().collect();
+        (seen.len(), read_to_end(&mut client))
+    });
+    let agent = bench.stop();
+    assert_eq!(reader.join().unwrap(), (10_000, (vec![], true)));
+    assert_eq!(agent.counts().closed, 1);
+}
+
+#[test]
+fn announcements_reach_every_stream() {
+    let mut bench = Bench::start(0);
+    let mut gap = Alert::new(AlertKind::Gap);
+    (gap.sequence, gap.match_number) = (10, 15);
+    assert!(bench.ring.send(gap));
+    for user in ["a0", "b0", "all0"] {
+        let mut client = bench.connect(user, 1).unwrap();
+        let message = loop {
+            if let Event::Sequenced(1, message) = client.receive().unwrap() {
+                break Message::read(message).unwrap();
+            }
+        };
+        let Message::Announcement(said) = message else { panic!("{message:?}") };
+        assert_eq!((said.sequence, said.end), (10, 15));
+    }
+    bench.stop();
+}

@@ -1,0 +1,88 @@
+//! The gateway's path allocates nothing after start: alerts from a ring into the log, over many segments, and out to a
+//! client, under an allocator that counts what this thread does.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use hairtrigger::agent::Agent;
+use hairtrigger::gateway::agent::GatewayAgent;
+use hairtrigger::gateway::settings::{AccountLogin, GatewaySettings};
+use hairtrigger::limits::SEGMENT_SIZE_MIN;
+use hairtrigger::model::{Alert, AlertKind, flag};
+use hairtrigger::ring::ring;
+use hairtrigger::sys::clock::Clock;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+#[allow(unsafe_code)]
+// SAFETY: everything is handed to the system's allocator unchanged; the counter allocates nothing and has no destructor.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller's promise about `layout` is passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
+        // SAFETY: `place` came from `alloc` above, that is from `System`, with this layout.
+        unsafe { System.dealloc(place, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+#[test]
+fn the_path_from_ring_to_socket_allocates_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let logins = vec![("demo".into(), "secret".into())];
+    let account = AccountLogin { name: "demo".into(), account: 0, logins, drop_copy: false };
+    let mut settings = GatewaySettings::new(([127, 0, 0, 1], 0).into(), directory.path().into(), vec![account]);
+    (settings.segment_size, settings.retention_size) = (16 * SEGMENT_SIZE_MIN, 1 << 23);
+    let (mut ring, receiver) = ring(1 << 12, Alert::new(AlertKind::Alert));
+    let clock = Clock::machine();
+    let mut agent = GatewayAgent::open(settings, vec![receiver], clock.clone()).unwrap();
+    let mut socket = TcpStream::connect(agent.local_addr()).unwrap();
+    socket.write_all(b"\0\x2fLdemo  secret                                 1").unwrap();
+    let reader = std::thread::spawn(move || {
+        let mut bytes = vec![];
+        socket.read_to_end(&mut bytes).unwrap();
+        bytes.len()
+    });
+    while agent.counts().logins == 0 {
+        agent.do_work(clock.now());
+    }
+
+    const ALERTS: u64 = 100_000;
+    let before = ALLOCATIONS.with(Cell::get);
+    for version in 1..=ALERTS {
+        let mut alert = Alert::new(AlertKind::Alert);
+        (alert.version, alert.match_number, alert.flags) = (version, version / 10, flag::BY_PRINT);
+        while !ring.send(alert) {
+            agent.do_work(clock.now());
+        }
+        if version % 997 == 0 {
+            let mut broken = Alert::new(AlertKind::Broken);
+            broken.match_number = version / 10;
+            while !ring.send(broken) {
+                agent.do_work(clock.now());
+            }
+        }
+    }
+    while agent.intake_counts().alerts < ALERTS {
+        agent.do_work(clock.now());
+    }
+    let allocations = ALLOCATIONS.with(Cell::get) - before;
+    while !agent.close(clock.now()) {}
+    let sent = reader.join().unwrap();
+    let busted = agent.intake_counts().busted;
+    assert!(busted > 500);
+    assert_eq!(sent, 33 + 132 * ALERTS as usize + 148 * busted as usize + 3);
+    assert_eq!(allocations, 0);
+}
