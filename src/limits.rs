@@ -110,11 +110,6 @@ pub const SOUP_HEARTBEAT: u64 = 1_000_000_000;
 /// Least size of a connection's buffer, either way.
 pub const SOUP_BUFFER_SIZE_MIN: usize = 512;
 
-const _: () = assert!(SHARDS_AUTO_MAX <= SHARDS_MAX);
-/// Least size of a segment of the alert log; all sizes are powers of two.
-pub const SEGMENT_SIZE_MIN: usize = 1 << 16;
-/// Largest size of a segment of the alert log.
-pub const SEGMENT_SIZE_MAX: usize = 1 << 30;
 /// Wait after a segment that could not be prepared, in ns.
 pub const SEGMENT_RETRY: u64 = 1_000_000_000;
 /// Prints of which the gateway remembers that they fired alerts, by shard, unless configured.
@@ -142,6 +137,7 @@ pub const LINGER: u64 = 1_000_000_000;
 /// How long the gateway may take to pay everyone when the engine stops, in ns.
 pub const CLOSE_DEADLINE: u64 = 2_000_000_000;
 
+const _: () = assert!(SHARDS_AUTO_MAX <= SHARDS_MAX);
 const _: () = assert!(REORDER_WINDOW.is_power_of_two());
 // When a consumer refuses in the middle of a packet, the packet's rest must fit the window: blocks of two bytes at least.
 const _: () = assert!(REORDER_WINDOW > DATAGRAM_SIZE_MAX / 2 && MESSAGE_KEPT_MAX <= u8::MAX as usize);
@@ -151,4 +147,4 @@ const _: () = assert!(APPLIED_RING.is_power_of_two() && ALERT_RING.is_power_of_t
 const _: () = assert!(EVENTS_PER_CYCLE <= MARKET_RING && COMMANDS_PER_CYCLE <= RULE_RING);
 const _: () = assert!(HELD_MAX > EVENTS_PER_CYCLE + COMMANDS_PER_CYCLE);
 const _: () = assert!(SOUP_HEARTBEAT < SOUP_SILENCE_MIN && SOUP_SILENCE_DEADLINE <= SOUP_SILENCE_MAX);
-const _: () = assert!(LINGER <= CLOSE_DEADLINE && SEGMENT_SIZE_MIN.is_power_of_two());
+const _: () = assert!(LINGER <= CLOSE_DEADLINE && SEGMENT_SIZE_MIN.is_multiple_of(4_096));

@@ -10,12 +10,13 @@ use hairtrigger::client::{Client, ClientError, Event, Request};
 use hairtrigger::gateway::agent::GatewayAgent;
 use hairtrigger::gateway::settings::{AccountLogin, GatewaySettings};
 use hairtrigger::gateway::wire::Message;
-use hairtrigger::limits::SEGMENT_SIZE_MIN;
+use hairtrigger::limits;
 use hairtrigger::model::{Alert, AlertKind};
 use hairtrigger::ring::{Sender, ring};
 use hairtrigger::soup::packet::Reject;
 use hairtrigger::sys::clock::Clock;
 
+const SEGMENT_SIZE_MIN: usize = limits::SEGMENT_SIZE_MIN as usize;
 const DEADLINE: Duration = Duration::from_secs(20);
 
 /// A gateway that runs on a thread of its own until it is stopped, and a ring into it.

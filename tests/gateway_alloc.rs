@@ -5,11 +5,13 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hairtrigger::agent::Agent;
 use hairtrigger::gateway::agent::GatewayAgent;
 use hairtrigger::gateway::settings::{AccountLogin, GatewaySettings};
-use hairtrigger::limits::SEGMENT_SIZE_MIN;
+use hairtrigger::limits;
 use hairtrigger::model::{Alert, AlertKind, flag};
 use hairtrigger::ring::ring;
 use hairtrigger::sys::clock::Clock;
@@ -44,16 +46,18 @@ fn the_path_from_ring_to_socket_allocates_nothing() {
     let logins = vec![("demo".into(), "secret".into())];
     let account = AccountLogin { name: "demo".into(), account: 0, logins, drop_copy: false };
     let mut settings = GatewaySettings::new(([127, 0, 0, 1], 0).into(), directory.path().into(), vec![account]);
-    (settings.segment_size, settings.retention_size) = (16 * SEGMENT_SIZE_MIN, 1 << 23);
+    (settings.segment_size, settings.retention_size) = (16 * limits::SEGMENT_SIZE_MIN as usize, 1 << 23);
     let (mut ring, receiver) = ring(1 << 12, Alert::new(AlertKind::Alert));
     let clock = Clock::machine();
     let mut agent = GatewayAgent::open(settings, vec![receiver], clock.clone()).unwrap();
     let mut socket = TcpStream::connect(agent.local_addr()).unwrap();
     socket.write_all(b"\0\x2fLdemo  secret                                 1").unwrap();
+    let (mut bytes, received) = (vec![0; 1 << 16], Arc::new(AtomicUsize::new(0)));
+    let counted = Arc::clone(&received);
     let reader = std::thread::spawn(move || {
-        let mut bytes = vec![];
-        socket.read_to_end(&mut bytes).unwrap();
-        bytes.len()
+        while let count @ 1.. = socket.read(&mut bytes).unwrap() {
+            counted.fetch_add(count, Ordering::Relaxed);
+        }
     });
     while agent.counts().logins == 0 {
         agent.do_work(clock.now());
@@ -64,7 +68,8 @@ fn the_path_from_ring_to_socket_allocates_nothing() {
     for version in 1..=ALERTS {
         let mut alert = Alert::new(AlertKind::Alert);
         (alert.version, alert.match_number, alert.flags) = (version, version / 10, flag::BY_PRINT);
-        while !ring.send(alert) {
+        // A reader that lags by more than the retention would be cut, as it should be: wait for it.
+        while version as usize * 132 > received.load(Ordering::Relaxed) + (1 << 21) || !ring.send(alert) {
             agent.do_work(clock.now());
         }
         if version % 997 == 0 {
@@ -80,7 +85,8 @@ fn the_path_from_ring_to_socket_allocates_nothing() {
     }
     let allocations = ALLOCATIONS.with(Cell::get) - before;
     while !agent.close(clock.now()) {}
-    let sent = reader.join().unwrap();
+    reader.join().unwrap();
+    let sent = received.load(Ordering::Relaxed);
     let busted = agent.intake_counts().busted;
     assert!(busted > 500);
     assert_eq!(sent, 33 + 132 * ALERTS as usize + 148 * busted as usize + 3);

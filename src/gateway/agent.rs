@@ -104,6 +104,8 @@ pub struct GatewayAgent {
     address: SocketAddr,
     /// Places by token. Never grows.
     peers: Box<[Option<Peer>]>,
+    /// One more than the highest place that is taken: what lies above need not be looked at.
+    places_used: usize,
     peer_count: usize,
     logins: Logins<Access>,
     /// The place of each login's client.
@@ -151,6 +153,7 @@ impl GatewayAgent {
             address: listener.local_addr().map_err(at_address)?,
             listener,
             peers: (0..settings.sessions_max).map(|_| None).collect(),
+            places_used: 0,
             peer_count: 0,
             logins,
             places: vec![None; login_count],
@@ -237,7 +240,7 @@ impl GatewayAgent {
     fn serve(&mut self, now: Nanos) -> usize {
         let mut work = 0;
         self.has_more = false;
-        for place in 0..self.peers.len() {
+        for place in 0..self.places_used {
             let Some(peer) = &mut self.peers[place] else { continue };
             let is_owing = !peer.is_blocked && (!peer.client.is_flushed() || peer.client.is_behind(&self.log));
             if peer.is_readable {
@@ -369,6 +372,9 @@ impl GatewayAgent {
         if let Some(mut peer) = self.peers[place].take() {
             let _ = self.poll.registry().deregister(&mut peer.socket);
             self.peer_count -= 1;
+            while self.places_used > 0 && self.peers[self.places_used - 1].is_none() {
+                self.places_used -= 1;
+            }
             self.counts.closed += 1;
             if let Some(login) = peer.login
                 && self.places[login] == Some(place)
@@ -436,12 +442,13 @@ impl GatewayAgent {
         let (is_readable, is_blocked, is_half_closed) = (true, false, false);
         self.peers[place] = Some(Peer { socket, client, login: None, is_readable, is_blocked, is_half_closed });
         self.peer_count += 1;
+        self.places_used = self.places_used.max(place + 1);
         self.counts.connections += 1;
     }
 
     fn look_at_deadlines(&mut self, now: Nanos) {
         self.ts_deadlines = now;
-        for place in 0..self.peers.len() {
+        for place in 0..self.places_used {
             let Some(peer) = &mut self.peers[place] else { continue };
             match peer.client.ending {
                 Ending::Since(since) if now.saturating_sub(since) >= limits::LINGER => self.close_now(place),
@@ -493,7 +500,7 @@ impl Agent for GatewayAgent {
         if !self.intake.is_empty() && now.saturating_sub(since) < limits::CLOSE_DEADLINE {
             return false;
         }
-        for place in 0..self.peers.len() {
+        for place in 0..self.places_used {
             let Some(peer) = &mut self.peers[place] else { continue };
             let is_paid = peer.client.is_flushed() && !peer.client.is_behind(&self.log);
             if now.saturating_sub(since) >= limits::CLOSE_DEADLINE || !peer.client.connection.is_logged_in() {

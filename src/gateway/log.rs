@@ -8,7 +8,7 @@
 //!        ^ start                                     ^ end
 //! ```
 //!
-//! An offset is segment ordinal * segment size + place in the segment. Stream 0 is the drop copy (all that clients
+//! An offset is the segment's ordinal, shifted by the bits that a place in a segment takes, plus the place. Stream 0 is the drop copy (all that clients
 //! see, in log order), stream 1 + a that of account a. The log opens no file and starts no thread: segments are handed
 //! to it ([`AlertLog::provide`]) and those past the retention are handed back ([`AlertLog::retired`]).
 
@@ -40,19 +40,21 @@ pub struct AlertLog {
     retired: Option<Segment>,
     segments_max: usize,
     shift: u32,
+    segment_size: usize,
     end: u64,
     indexes: Indexes,
 }
 
 impl AlertLog {
-    /// A log that begins in `first`, whose size is a power of two, for `accounts` accounts. It keeps at most
+    /// A log that begins in `first`, whose size all segments have, for `accounts` accounts. It keeps at most
     /// `retention_size` bytes of segments, the prepared one included, but at least three segments.
     ///
     /// # Panics
-    /// When the segment's size is not a power of two: the config is checked before.
+    /// When the segment is smaller than [`limits::SEGMENT_SIZE_MIN`]: the settings are checked before.
     pub fn new(mut first: Segment, retention_size: u64, accounts: usize) -> AlertLog {
         let size = first.bytes().len();
-        assert!(size.is_power_of_two() && size >= limits::SEGMENT_SIZE_MIN, "a segment of {size} bytes");
+        assert!(size as u64 >= limits::SEGMENT_SIZE_MIN, "a segment of {size} bytes");
+        let shift = size.next_power_of_two().trailing_zeros();
         let segments_max = ((retention_size / size as u64) as usize).max(3) - 1;
         let streams = accounts + 1;
         // Two entries a record, so many records as fit when they are alerts. Where smaller or more widely told ones
@@ -60,12 +62,13 @@ impl AlertLog {
         let chunks = 2 * segments_max * size / Record::size(RULE_SIZE) / CHUNK + 5 * streams;
         first.begin(1);
         AlertLog {
-            end: (first.ordinal() << size.trailing_zeros()) + HEADER_SIZE as u64,
+            end: (first.ordinal() << shift) + HEADER_SIZE as u64,
             segments: with_room(first, segments_max + 2),
             prepared: None,
             retired: None,
             segments_max,
-            shift: size.trailing_zeros(),
+            shift,
+            segment_size: size,
             indexes: Indexes::new(streams, chunks),
         }
     }
@@ -112,7 +115,7 @@ impl AlertLog {
 
     /// True when half of the active segment is used and no next one is there: no new rules are to be taken.
     pub fn nearly_full(&self) -> bool {
-        self.prepared.is_none() && self.place(self.end) > self.segment_size() / 2
+        self.prepared.is_none() && self.place(self.end) > self.segment_size / 2
     }
 
     /// How many records are certain to fit now, of whatever size and audience. To be asked before alerts are taken:
@@ -123,8 +126,8 @@ impl AlertLog {
         if self.indexes.free_count() < 2 * self.indexes.count() {
             return 0;
         }
-        let here = (self.segment_size() - self.place(self.end)).saturating_sub(CLOSING_SIZE) / RECORD_SIZE_MAX;
-        let ahead = (self.segment_size() - HEADER_SIZE - CLOSING_SIZE) / RECORD_SIZE_MAX;
+        let here = (self.segment_size - self.place(self.end)).saturating_sub(CLOSING_SIZE) / RECORD_SIZE_MAX;
+        let ahead = (self.segment_size - HEADER_SIZE - CLOSING_SIZE) / RECORD_SIZE_MAX;
         (here + if self.prepared.is_some() { ahead } else { 0 }).min(CHUNK)
     }
 
@@ -150,7 +153,7 @@ impl AlertLog {
         if self.indexes.free_count() < self.indexes.count() {
             return None;
         }
-        if self.place(self.end) + record_size + CLOSING_SIZE > self.segment_size() {
+        if self.place(self.end) + record_size + CLOSING_SIZE > self.segment_size {
             self.rotate()?;
         }
         let offset = self.end;
@@ -271,11 +274,6 @@ impl AlertLog {
     #[inline]
     fn place(&self, offset: u64) -> usize {
         (offset & ((1 << self.shift) - 1)) as usize
-    }
-
-    #[inline]
-    fn segment_size(&self) -> usize {
-        1 << self.shift
     }
 }
 

@@ -3,11 +3,11 @@
 //! ```text
 //!  0          8          12        16        24             32            42          64
 //!  +----------+----------+---------+---------+--------------+-------------+-----------+=========+
-//!  | magic    | version  | size    | ordinal | first number | session id  | 0 (22)    | records |
+//!  | magic    | version  | pages   | ordinal | first number | session id  | 0 (22)    | records |
 //!  +----------+----------+---------+---------+--------------+-------------+-----------+=========+
 //! ```
 //!
-//! Little-endian. A file is allocated in full and touched before it is used: a full disk is an error here, off the
+//! Little-endian; a page is 4 KiB. A file is allocated in full and touched before it is used: a full disk is an error here, off the
 //! path, and never a SIGBUS in the middle of a record. The first number is written when the segment becomes active.
 //!
 //! Known limit: nothing is synced. Survival across restarts is not promised yet.
@@ -50,7 +50,7 @@ impl Segment {
         }
         map[..8].copy_from_slice(&MAGIC);
         map[8..12].copy_from_slice(&VERSION.to_le_bytes());
-        map[12..16].copy_from_slice(&(size as u32).to_le_bytes());
+        map[12..16].copy_from_slice(&((size / PAGE_SIZE) as u32).to_le_bytes());
         map[16..24].copy_from_slice(&ordinal.to_le_bytes());
         map[32..42].copy_from_slice(session.bytes());
         Ok(Segment { map, path, ordinal })

@@ -16,7 +16,7 @@ pub struct GatewaySettings {
     pub listen: SocketAddr,
     /// Below it each start makes a directory for its log, named after its session.
     pub directory: PathBuf,
-    /// Size of a segment of the log: a power of two.
+    /// Size of a segment of the log: whole pages of 4 KiB.
     pub segment_size: usize,
     /// Segments that are kept, in bytes, the prepared one included; at least three are.
     pub retention_size: u64,
@@ -47,7 +47,7 @@ pub struct AccountLogin {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SettingsError {
     /// The segment size.
-    #[error("segment size {0}: expected a power of two from {min} to {max}", min = limits::SEGMENT_SIZE_MIN, max = limits::SEGMENT_SIZE_MAX)]
+    #[error("segment size {0}: expected a multiple of 4096 from {min} to {max}", min = limits::SEGMENT_SIZE_MIN, max = limits::SEGMENT_SIZE_MAX)]
     SegmentSize(usize),
     /// A name that does not fit its field.
     #[error("account name '{0}': expected 1 to 6 printable characters without space")]
@@ -103,7 +103,7 @@ impl GatewaySettings {
     /// When something contradicts itself or does not fit.
     pub fn tables(&self) -> Result<Tables, SettingsError> {
         let sizes = limits::SEGMENT_SIZE_MIN..=limits::SEGMENT_SIZE_MAX;
-        if !self.segment_size.is_power_of_two() || !sizes.contains(&self.segment_size) {
+        if !self.segment_size.is_multiple_of(4_096) || !sizes.contains(&(self.segment_size as u64)) {
             return Err(SettingsError::SegmentSize(self.segment_size));
         }
         let (mut logins, mut names) = (vec![], vec![]);

@@ -1,10 +1,12 @@
 use super::super::preparer::Shape;
 use super::super::record;
 use super::*;
-use crate::limits::SEGMENT_SIZE_MIN;
+use crate::limits;
 use crate::model::Price;
 use crate::ring::{Sender, ring};
 use crate::soup::login::SessionId;
+
+const SEGMENT_SIZE_MIN: usize = limits::SEGMENT_SIZE_MIN as usize;
 
 struct Bench {
     shape: Shape,

@@ -2,7 +2,8 @@ use super::super::preparer::Shape;
 use super::*;
 use crate::soup::login::SessionId;
 
-const SIZE: usize = limits::SEGMENT_SIZE_MIN;
+/// No power of two: offsets have holes then.
+const SIZE: usize = limits::SEGMENT_SIZE_MIN as usize + 3 * 4_096;
 
 fn shape(directory: &tempfile::TempDir) -> Shape {
     Shape { directory: directory.path().into(), segment_size: SIZE, session: SessionId(*b"0000000001") }
