@@ -91,6 +91,31 @@ pub const HELD_MAX: usize = 1 << 15;
 
 /// Size of the file of counters and histograms: a histogram takes 19 KiB.
 pub const STATS_SIZE: usize = 1 << 23;
+/// Application message that a rule client may send; longer ones cut the connection.
+pub const CONTROL_MESSAGE_SIZE_MAX: usize = 4_096;
+/// Bytes of answers kept for a login, at least: twice what the longest list takes.
+pub const CONTROL_RING_SIZE_MIN: usize = 1 << 18;
+/// Requests taken from one connection per duty cycle.
+pub const REQUESTS_PER_CYCLE: usize = 64;
+/// Connections served per duty cycle.
+pub const CONNECTIONS_PER_CYCLE: usize = 64;
+/// Connections accepted per duty cycle.
+pub const ACCEPTS_PER_CYCLE: usize = 16;
+/// Outcomes that the control side takes per duty cycle and shard.
+pub const APPLIED_PER_CYCLE: usize = 256;
+/// Bytes written to one connection per duty cycle, about.
+pub const WRITE_SIZE_PER_CYCLE: usize = 1 << 16;
+/// Readiness is asked for at most so often, in ns: a system call each cycle would cost more than the cycle.
+pub const CONTROL_POLL_INTERVAL: u64 = 2_000;
+/// Deadlines and heartbeats are looked at so often, in ns.
+pub const CONTROL_TIMER_INTERVAL: u64 = 20_000_000;
+/// Pause after an accept that failed for want of descriptors or memory, in ns.
+pub const ACCEPT_RETRY_INTERVAL: u64 = 100_000_000;
+/// How long a connection that is being closed may take to read what it is still owed, in ns.
+pub const FAREWELL_DEADLINE: u64 = 2_000_000_000;
+
+/// A client that takes none of the bytes it is owed for so long is cut, in ns.
+pub const STALLED_DEADLINE: u64 = 60_000_000_000;
 
 /// Rules that one list request may ask for.
 pub const LIST_MAX: u32 = 1_000;

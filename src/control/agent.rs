@@ -1,1 +1,392 @@
-//! (control agent)
+//! The control agent: clients' sockets on one side, the shards' rule and applied rings on the other.
+//!
+//! ```text
+//!  sockets --read--> soup --> wire --> session (room? rate?) --> sequencer --> rule rings
+//!  sockets <-write-- answer streams <-- [journal] <-- sequencer <------------ applied rings
+//! ```
+//!
+//! One cycle: take outcomes, ask for readiness, serve connections, now and then look at deadlines. All bounded; a
+//! connection whose request cannot be taken yet is not read from any more, and no other waits for it, except for the
+//! same full shard. Readiness comes edge by edge, so it is remembered per connection until a call would block.
+
+mod connection;
+mod serve;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use mio::net::TcpListener;
+use mio::{Events, Interest, Poll, Token};
+
+use super::sequencer::{LoginId, Sequencer};
+use super::session::{Bounds, Login};
+use crate::agent::Agent;
+use crate::counts;
+use crate::limits::{
+    ACCEPT_RETRY_INTERVAL, ACCEPTS_PER_CYCLE, APPLIED_PER_CYCLE, CONNECTIONS_PER_CYCLE, CONTROL_POLL_INTERVAL,
+    CONTROL_TIMER_INTERVAL, FAREWELL_DEADLINE, RULE_RING,
+};
+use crate::model::{AccountId, Applied, Nanos, RuleCommand};
+use crate::ring::{Receiver, Sender};
+use crate::soup::login::{Credentials, Logins, SessionId};
+use crate::soup::packet::SERVER_HEARTBEAT;
+use crate::soup::server::Deadlines;
+use connection::{Connection, Ending, Farewell};
+
+const LISTENER: Token = Token(0);
+/// Cycles after which readiness is asked for though the clock stood still, as a test's may.
+const CYCLES_PER_POLL: u32 = 64;
+
+/// A login of the rule-control port.
+#[derive(Clone, Copy, Debug)]
+pub struct LoginSettings {
+    /// Its name and password.
+    pub credentials: Credentials,
+    /// The account whose rules it sets.
+    pub account: AccountId,
+    /// False for a drop copy: it may list, not change.
+    pub may_change: bool,
+}
+
+/// What the agent is given at start.
+#[derive(Clone, Debug)]
+pub struct ControlSettings {
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The answer streams' session id, new at each start.
+    pub session: SessionId,
+    /// Who may log in; each name once.
+    pub logins: Vec<LoginSettings>,
+    /// Connections at once.
+    pub sessions_max: usize,
+    /// Bytes of answers kept for each login; raised to `limits::CONTROL_RING_SIZE_MIN` and to a power of two.
+    pub answer_ring_size: usize,
+    /// Requests of one login in flight.
+    pub requests_in_flight_max: usize,
+    /// Requests a second of one login; 0: no bound.
+    pub requests_per_second_max: u32,
+    /// Of the connections.
+    pub deadlines: Deadlines,
+}
+
+counts! {
+    /// What the control agent counts.
+    pub struct ControlCounts {
+        /// Connections accepted.
+        connections,
+        /// Connections now.
+        connections_open,
+        /// Connections closed at once for want of a place.
+        connections_refused,
+        /// Accepts that failed.
+        accept_failures,
+        /// Logins accepted.
+        logins,
+        /// Logins rejected.
+        logins_rejected,
+        /// Connections replaced by a later one of the same login.
+        replaced,
+        /// Connections cut for what they sent or did not send.
+        cut,
+        /// Requests that went to a shard.
+        requests,
+        /// Requests refused before any shard.
+        refused,
+        /// Answers given.
+        answers,
+        /// Times a request had to wait for a shard's ring or for the login's walk.
+        waits_shard,
+        /// Times a request had to wait until answers were read.
+        waits_room,
+        /// Commands in flight.
+        in_flight,
+        /// The newest command's ordinal.
+        ordinal,
+        /// Outcomes of no known command.
+        unmatched,
+    }
+}
+
+/// The agent.
+pub struct ControlAgent {
+    settings: ControlSettings,
+    local_addr: SocketAddr,
+    poll: Poll,
+    events: Events,
+    listener: TcpListener,
+    is_accepting: bool,
+    ts_accept: Nanos,
+    credentials: Logins<LoginId>,
+    logins: Vec<Login>,
+    /// By login: the connection that it has.
+    connected: Vec<Option<usize>>,
+    connections: Vec<Option<Connection>>,
+    free: Vec<usize>,
+    /// Connections with something to do.
+    queue: VecDeque<usize>,
+    sequencer: Sequencer,
+    commands: Vec<Sender<RuleCommand>>,
+    applied: Vec<Receiver<Applied>>,
+    counts: ControlCounts,
+    ts_poll: Nanos,
+    cycles: u32,
+    ts_timer: Nanos,
+    /// Set when the agent is being closed: when it gives up.
+    ts_close: Option<Nanos>,
+    has_said_end: bool,
+}
+
+impl ControlAgent {
+    /// Listens. `commands` and `applied` are the rings to and from the shards, in the same order.
+    ///
+    /// # Errors
+    /// When the address cannot be bound, or a login is there twice.
+    pub fn new(
+        settings: ControlSettings,
+        commands: Vec<Sender<RuleCommand>>,
+        applied: Vec<Receiver<Applied>>,
+    ) -> io::Result<ControlAgent> {
+        let poll = Poll::new()?;
+        let mut listener = TcpListener::bind(settings.listen)?;
+        poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+        let by_name = settings.logins.iter().zip(0..).map(|(login, id)| (login.credentials, id));
+        let credentials = Logins::new(by_name)
+            .map_err(|twice| io::Error::new(io::ErrorKind::InvalidInput, format!("a login twice: {twice:?}")))?;
+        let bounds =
+            Bounds { in_flight_max: settings.requests_in_flight_max, per_second_max: settings.requests_per_second_max };
+        let login = |l: &LoginSettings| Login::new(l.account, l.may_change, settings.answer_ring_size, bounds);
+        Ok(ControlAgent {
+            local_addr: listener.local_addr()?,
+            poll,
+            events: Events::with_capacity(CONNECTIONS_PER_CYCLE),
+            listener,
+            is_accepting: true,
+            ts_accept: 0,
+            credentials,
+            logins: settings.logins.iter().map(login).collect(),
+            connected: vec![None; settings.logins.len()],
+            connections: (0..settings.sessions_max).map(|_| None).collect(),
+            free: (0..settings.sessions_max).rev().collect(),
+            queue: VecDeque::with_capacity(settings.sessions_max),
+            sequencer: Sequencer::new(commands.len(), RULE_RING, settings.logins.len()),
+            commands,
+            applied,
+            counts: ControlCounts::default(),
+            ts_poll: 0,
+            cycles: 0,
+            ts_timer: 0,
+            ts_close: None,
+            has_said_end: false,
+            settings,
+        })
+    }
+
+    /// Where it listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// What it has counted.
+    pub fn counts(&self) -> ControlCounts {
+        ControlCounts {
+            connections_open: (self.connections.len() - self.free.len()) as u64,
+            in_flight: self.sequencer.in_flight() as u64,
+            ordinal: self.sequencer.ordinal(),
+            unmatched: self.sequencer.unmatched(),
+            ..self.counts
+        }
+    }
+
+    /// Takes outcomes and turns them into answers.
+    fn take_applied(&mut self) -> usize {
+        let ControlAgent { applied, sequencer, logins, connected, connections, queue, counts, .. } = self;
+        let mut count = 0;
+        for (shard, ring) in applied.iter_mut().enumerate() {
+            count += ring.drain(APPLIED_PER_CYCLE, |outcome| {
+                let Some(routed) = sequencer.applied(shard, outcome) else { return };
+                // The one place between applied and answered: a journal holds `routed` here until its record is on disk.
+                let login = routed.login as usize;
+                let is_walking = sequencer.is_walking(routed.login);
+                logins[login].answer(routed.answer.encode().bytes(), routed.is_last, is_walking);
+                counts.answers += 1;
+                wake(connected[login], connections, queue);
+            });
+        }
+        count
+    }
+
+    fn poll_sockets(&mut self, now: Nanos) -> usize {
+        self.cycles += 1;
+        if now.saturating_sub(self.ts_poll) < CONTROL_POLL_INTERVAL && self.cycles < CYCLES_PER_POLL {
+            return 0;
+        }
+        (self.ts_poll, self.cycles) = (now, 0);
+        // An interrupted poll is asked again in the next cycle.
+        if self.poll.poll(&mut self.events, Some(Duration::ZERO)).is_err() {
+            return 0;
+        }
+        let mut count = 0;
+        for event in &self.events {
+            count += 1;
+            let Some(slot) = event.token().0.checked_sub(1) else {
+                self.is_accepting = true;
+                continue;
+            };
+            if let Some(Some(connection)) = self.connections.get_mut(slot) {
+                connection.is_readable |= event.is_readable() || event.is_read_closed() || event.is_error();
+                connection.is_writable |= event.is_writable();
+                wake(Some(slot), &mut self.connections, &mut self.queue);
+            }
+        }
+        count
+    }
+
+    /// Accepts what waits, a bounded number. A failure for want of descriptors leaves the client in the kernel's queue
+    /// and is tried again after a pause: it neither ends the listener nor spins.
+    fn accept(&mut self, now: Nanos) -> usize {
+        let mut count = 0;
+        while self.is_accepting && now >= self.ts_accept && count < ACCEPTS_PER_CYCLE {
+            match self.listener.accept() {
+                Ok((socket, _)) => {
+                    count += 1;
+                    self.open(socket, now);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.is_accepting = false,
+                // The client that gave up before it was accepted is nobody's loss.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => count += 1,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
+                Err(_) => {
+                    self.counts.accept_failures += 1;
+                    self.ts_accept = now + ACCEPT_RETRY_INTERVAL;
+                }
+            }
+        }
+        count
+    }
+
+    fn open(&mut self, mut socket: mio::net::TcpStream, now: Nanos) {
+        let Some(slot) = self.free.pop() else {
+            self.counts.connections_refused += 1;
+            return;
+        };
+        // Without it an answer could wait for the acknowledgement of the one before; a failure costs only that.
+        let _ = socket.set_nodelay(true);
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        if self.poll.registry().register(&mut socket, Token(slot + 1), interest).is_err() {
+            self.counts.accept_failures += 1;
+            self.free.push(slot);
+            return;
+        }
+        self.counts.connections += 1;
+        self.connections[slot] = Some(Connection::new(socket, self.settings.deadlines, now));
+        wake(Some(slot), &mut self.connections, &mut self.queue);
+    }
+
+    fn serve_queue(&mut self, now: Nanos) -> usize {
+        let mut work = 0;
+        for _ in 0..self.queue.len().min(CONNECTIONS_PER_CYCLE) {
+            let Some(slot) = self.queue.pop_front() else { break };
+            work += self.serve(slot, now);
+        }
+        work
+    }
+
+    /// Closes a connection now.
+    fn drop_connection(&mut self, slot: usize) {
+        let Some(mut connection) = self.connections[slot].take() else { return };
+        // The descriptor is closed with the value; that ends its registration too.
+        let _ = self.poll.registry().deregister(&mut connection.socket);
+        if let Some(login) = connection.login
+            && self.connected[login as usize] == Some(slot)
+        {
+            self.connected[login as usize] = None;
+        }
+        self.free.push(slot);
+        self.queue.retain(|queued| *queued != slot);
+    }
+
+    /// Deadlines and heartbeats.
+    fn look_at_deadlines(&mut self, now: Nanos) {
+        if now.saturating_sub(self.ts_timer) < CONTROL_TIMER_INTERVAL {
+            return;
+        }
+        self.ts_timer = now;
+        for slot in 0..self.connections.len() {
+            let Some(connection) = &mut self.connections[slot] else { continue };
+            let login = connection.login.map(|login| &self.logins[login as usize]);
+            if now >= connection.ts_end || connection.is_stalled(login, now) {
+                self.drop_connection(slot);
+                continue;
+            }
+            let overdue = if connection.is_stopped { None } else { connection.soup.overdue(now) };
+            if let (Some(violation), Ending::No) = (overdue, &connection.ending) {
+                let last = connection.soup.is_logged_in().then(|| Farewell::Debug(violation.to_string()));
+                connection.end(login, last, now);
+                self.counts.cut += 1;
+            } else if connection.is_quiet(login) && connection.soup.heartbeat_due(now) {
+                // It fits: the buffer is empty.
+                let _ = connection.out.push(&SERVER_HEARTBEAT);
+            } else {
+                continue;
+            }
+            wake(Some(slot), &mut self.connections, &mut self.queue);
+        }
+    }
+
+    /// Says the end to every client, once nothing is in flight any more.
+    fn say_end(&mut self, now: Nanos) {
+        self.has_said_end = true;
+        for slot in 0..self.connections.len() {
+            let Some(connection) = &mut self.connections[slot] else { continue };
+            let login = connection.login.map(|login| &self.logins[login as usize]);
+            let last = connection.soup.is_logged_in().then_some(Farewell::EndOfSession);
+            connection.end(login, last, now);
+            wake(Some(slot), &mut self.connections, &mut self.queue);
+        }
+    }
+}
+
+/// Puts a connection into the queue, once.
+fn wake(slot: Option<usize>, connections: &mut [Option<Connection>], queue: &mut VecDeque<usize>) {
+    let Some(slot) = slot else { return };
+    if let Some(connection) = &mut connections[slot]
+        && !connection.is_queued
+    {
+        connection.is_queued = true;
+        queue.push_back(slot);
+    }
+}
+
+impl Agent for ControlAgent {
+    fn name(&self) -> &str {
+        "control"
+    }
+
+    fn do_work(&mut self, now: Nanos) -> usize {
+        let ControlAgent { sequencer, commands, .. } = self;
+        let mut work = sequencer.advance(&mut |shard, command| commands[shard].send(command));
+        work += self.take_applied();
+        work += self.poll_sockets(now);
+        if self.ts_close.is_none() {
+            work += self.accept(now);
+        }
+        work += self.serve_queue(now);
+        self.look_at_deadlines(now);
+        work
+    }
+
+    /// Takes no request any more, answers what is in flight, sends what is owed and the end of the session: within
+    /// [`FAREWELL_DEADLINE`], twice that at most.
+    fn close(&mut self, now: Nanos) -> bool {
+        let ts_close = *self.ts_close.get_or_insert(now + FAREWELL_DEADLINE);
+        self.do_work(now);
+        if !self.has_said_end && (self.sequencer.is_idle() || now >= ts_close) {
+            self.say_end(now);
+        }
+        self.has_said_end && self.free.len() == self.connections.len()
+    }
+}
