@@ -28,13 +28,10 @@ pub enum Frame<'a> {
 /// Reads the frame at the beginning of `bytes`.
 #[inline]
 pub fn frame(bytes: &[u8]) -> Frame<'_> {
-    match bytes.split_first_chunk::<2>() {
-        Some((&END_OF_SESSION, _)) => Frame::EndOfSession,
-        Some((size, rest)) => match rest.get(..usize::from(u16::from_be_bytes(*size))) {
-            Some(message) => Frame::Message(message),
-            None => Frame::Cut,
-        },
-        None => Frame::Cut,
+    let Some((size, rest)) = bytes.split_first_chunk::<2>() else { return Frame::Cut };
+    match usize::from(u16::from_be_bytes(*size)) {
+        0 => Frame::EndOfSession,
+        size => rest.get(..size).map_or(Frame::Cut, Frame::Message),
     }
 }
 
