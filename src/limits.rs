@@ -161,6 +161,20 @@ pub const DEADLINE_INTERVAL: u64 = 10_000_000;
 pub const LINGER: u64 = 1_000_000_000;
 /// How long the gateway may take to pay everyone when the engine stops, in ns.
 pub const CLOSE_DEADLINE: u64 = 2_000_000_000;
+/// Message that `publish` can put into a datagram over IPv4 at most: 65,507 bytes less header and length.
+pub const PUBLISH_MESSAGE_MAX: usize = 65_507 - 20 - 2;
+/// Packets that `publish` sends per duty cycle,
+pub const PUBLISH_PACKETS_PER_CYCLE: usize = 64;
+/// and requests that it answers.
+pub const PUBLISH_REQUESTS_PER_CYCLE: usize = 16;
+/// How much later than a packet's first message its last may be due, in ns.
+pub const PUBLISH_FLUSH: u64 = 10_000;
+/// Silence after which a line sends a heartbeat, in ns,
+pub const PUBLISH_HEARTBEAT: u64 = 1_000_000_000;
+/// and the time between two ends of session, in ns.
+pub const PUBLISH_END_OF_SESSION: u64 = 100_000_000;
+/// Packets that one overtakes at most when a line reorders.
+pub const PUBLISH_REORDER_MAX: u32 = 4;
 
 const _: () = assert!(SHARDS_AUTO_MAX <= SHARDS_MAX);
 const _: () = assert!(REORDER_WINDOW.is_power_of_two());
