@@ -11,28 +11,27 @@
 //! our side, and has [`limits::LINGER`] to close its own (a socket closed with unread input would reset the connection
 //! and could take the last words with it).
 
-use std::io::{self, ErrorKind, Read};
-use std::net::{Shutdown, SocketAddr};
+mod sockets;
+
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use mio::net::{TcpListener, TcpStream};
+use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
 
 use super::intake::{Intake, IntakeCounts};
 use super::log::AlertLog;
 use super::preparer::{Preparer, Shape};
-use super::session::{Client, Ending, Flow};
+use super::session::Ending;
 use super::settings::{Access, GatewaySettings, SettingsError, Tables};
 use crate::agent::Agent;
 use crate::counts;
 use crate::limits;
 use crate::model::{Alert, Nanos};
 use crate::ring::Receiver;
-use crate::soup::login::{Login, Logins, SessionId};
-use crate::soup::packet::Reject;
-use crate::soup::server::Input;
+use crate::soup::login::{Logins, SessionId};
 use crate::sys::clock::Clock;
 
 const LISTENER: Token = Token(usize::MAX);
@@ -58,6 +57,8 @@ counts! {
         violations,
         /// Connections closed.
         closed,
+        /// Bytes that clients sent.
+        bytes_received,
         /// Segments that could not be prepared.
         segment_failures,
     }
@@ -87,15 +88,6 @@ pub enum OpenError {
     },
 }
 
-struct Peer {
-    socket: TcpStream,
-    client: Client,
-    login: Option<usize>,
-    is_readable: bool,
-    is_blocked: bool,
-    is_half_closed: bool,
-}
-
 /// The agent.
 pub struct GatewayAgent {
     poll: Poll,
@@ -103,7 +95,7 @@ pub struct GatewayAgent {
     listener: TcpListener,
     address: SocketAddr,
     /// Places by token. Never grows.
-    peers: Box<[Option<Peer>]>,
+    peers: Box<[Option<sockets::Peer>]>,
     /// One more than the highest place that is taken: what lies above need not be looked at.
     places_used: usize,
     peer_count: usize,
@@ -233,240 +225,6 @@ impl GatewayAgent {
                 None => {}
             }
             self.log_full.store(self.log.nearly_full(), Ordering::Relaxed);
-        }
-    }
-
-    /// Sends to all who are behind, and reads from all who may have said more.
-    fn serve(&mut self, now: Nanos) -> usize {
-        let mut work = 0;
-        self.has_more = false;
-        for place in 0..self.places_used {
-            let Some(peer) = &mut self.peers[place] else { continue };
-            let is_owing = !peer.is_blocked && (!peer.client.is_flushed() || peer.client.is_behind(&self.log));
-            if peer.is_readable {
-                work += 1;
-                self.read(place, now);
-            }
-            if is_owing || self.peers[place].as_ref().is_some_and(|peer| !peer.client.is_flushed()) {
-                work += self.send(place, now);
-            }
-        }
-        work
-    }
-
-    fn send(&mut self, place: usize, now: Nanos) -> usize {
-        let Some(peer) = &mut self.peers[place] else { return 0 };
-        if peer.is_blocked {
-            return 0;
-        }
-        match peer.client.send(&self.log, &mut peer.socket, now) {
-            Flow::More => self.has_more = true,
-            Flow::Blocked => peer.is_blocked = true,
-            Flow::Gone => self.close_now(place),
-            Flow::Lagged => self.cut_lagged(place, now),
-            Flow::CaughtUp => self.half_close(place),
-        }
-        1
-    }
-
-    fn cut_lagged(&mut self, place: usize, now: Nanos) {
-        if let Some(peer) = &mut self.peers[place] {
-            self.counts.lagged += 1;
-            self.has_more = true;
-            peer.client.cut("behind the retention of the alert log", now);
-        }
-    }
-
-    /// Ends our side of a client that is being closed and has got all.
-    fn half_close(&mut self, place: usize) {
-        if let Some(peer) = &mut self.peers[place]
-            && peer.client.ending != Ending::No
-            && !peer.is_half_closed
-        {
-            peer.is_half_closed = true;
-            if peer.socket.shutdown(Shutdown::Write).is_err() {
-                self.close_now(place);
-            }
-        }
-    }
-
-    fn read(&mut self, place: usize, now: Nanos) {
-        for _ in 0..limits::READS_PER_CYCLE {
-            let Some(peer) = &mut self.peers[place] else { return };
-            let mut ignored = [0; limits::SOUP_BUFFER_SIZE_MIN];
-            let is_ending = peer.client.ending != Ending::No;
-            let space = if is_ending { &mut ignored[..] } else { peer.client.connection.space() };
-            match peer.socket.read(space) {
-                Ok(0) => return self.close_now(place),
-                Ok(_) if is_ending => {}
-                Ok(count) => {
-                    peer.client.connection.received(count, now);
-                    self.listen(place, now);
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    peer.is_readable = false;
-                    return;
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(_) => return self.close_now(place),
-            }
-        }
-        self.has_more = true;
-    }
-
-    /// Acts on what a client said.
-    fn listen(&mut self, place: usize, now: Nanos) {
-        loop {
-            let Some(peer) = &mut self.peers[place] else { return };
-            if peer.client.ending != Ending::No {
-                return;
-            }
-            match peer.client.connection.input() {
-                Ok(None) => return,
-                Ok(Some(Input::Login(login))) => self.log_in(place, &login, now),
-                Ok(Some(Input::Unsequenced(_))) => {
-                    self.counts.violations += 1;
-                    peer.client.cut("this port takes no messages", now);
-                }
-                Ok(Some(Input::Logout)) => return self.close_now(place),
-                Err(violation) => match violation.reject() {
-                    Some(reason) => self.refuse(place, reason, now),
-                    None => {
-                        self.counts.violations += 1;
-                        peer.client.cut(&violation.to_string(), now);
-                        self.has_more = true;
-                    }
-                },
-            }
-        }
-    }
-
-    fn refuse(&mut self, place: usize, reason: Reject, now: Nanos) {
-        self.counts.logins_refused += 1;
-        self.has_more = true;
-        if let Some(peer) = &mut self.peers[place] {
-            peer.client.reject(reason, now);
-        }
-    }
-
-    fn log_in(&mut self, place: usize, login: &Login, now: Nanos) {
-        let Some(access) = self.logins.find(&login.credentials).copied() else {
-            return self.refuse(place, Reject::NotAuthorized, now);
-        };
-        let Some(peer) = &mut self.peers[place] else { return };
-        if let Err(reason) = peer.client.accept(login, &self.session, &self.log, access.stream, now) {
-            return self.refuse(place, reason, now);
-        }
-        peer.login = Some(access.login);
-        self.counts.logins += 1;
-        self.has_more = true;
-        if let Some(before) = self.places[access.login].replace(place)
-            && let Some(peer) = &mut self.peers[before]
-        {
-            self.counts.replaced += 1;
-            peer.client.cut("replaced by another connection of this login", now);
-        }
-    }
-
-    fn close_now(&mut self, place: usize) {
-        if let Some(mut peer) = self.peers[place].take() {
-            let _ = self.poll.registry().deregister(&mut peer.socket);
-            self.peer_count -= 1;
-            while self.places_used > 0 && self.peers[self.places_used - 1].is_none() {
-                self.places_used -= 1;
-            }
-            self.counts.closed += 1;
-            if let Some(login) = peer.login
-                && self.places[login] == Some(place)
-            {
-                self.places[login] = None;
-            }
-        }
-    }
-
-    fn look_at_sockets(&mut self, now: Nanos) -> usize {
-        self.ts_polled = now;
-        if self.poll.poll(&mut self.events, Some(Duration::ZERO)).is_err() {
-            return 0;
-        }
-        let (mut work, mut is_knocked) = (0, self.ts_accept.is_some_and(|ts| now >= ts));
-        for event in &self.events {
-            work += 1;
-            if event.token() == LISTENER {
-                is_knocked = true;
-            } else if let Some(Some(peer)) = self.peers.get_mut(event.token().0) {
-                peer.is_readable |= event.is_readable() || event.is_error() || event.is_read_closed();
-                peer.is_blocked &= !event.is_writable();
-            }
-        }
-        if is_knocked {
-            work += self.accept_some(now);
-        }
-        self.has_more |= work > 0;
-        work
-    }
-
-    /// Accepts until nobody knocks. What fails or is left is tried again later: an edge-triggered listener does not
-    /// say it twice, and trying at once would spin while there are no file descriptors.
-    fn accept_some(&mut self, now: Nanos) -> usize {
-        self.ts_accept = None;
-        for count in 0..limits::ACCEPTS_PER_POLL {
-            match self.listener.accept() {
-                Ok((socket, _)) => self.welcome(socket, now),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return count,
-                Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionAborted) => {}
-                Err(_) => {
-                    self.counts.accept_failures += 1;
-                    self.ts_accept = Some(now + limits::ACCEPT_RETRY);
-                    return count;
-                }
-            }
-        }
-        self.ts_accept = Some(now);
-        limits::ACCEPTS_PER_POLL
-    }
-
-    fn welcome(&mut self, mut socket: TcpStream, now: Nanos) {
-        let free = self.peers.iter().position(Option::is_none).filter(|_| self.ts_closing.is_none());
-        let Some(place) = free else {
-            self.counts.connections_refused += 1;
-            return;
-        };
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        let registered = self.poll.registry().register(&mut socket, Token(place), interest);
-        if registered.and_then(|()| socket.set_nodelay(true)).is_err() {
-            self.counts.connections_refused += 1;
-            return;
-        }
-        let client = Client::new(self.settings.deadlines, now);
-        let (is_readable, is_blocked, is_half_closed) = (true, false, false);
-        self.peers[place] = Some(Peer { socket, client, login: None, is_readable, is_blocked, is_half_closed });
-        self.peer_count += 1;
-        self.places_used = self.places_used.max(place + 1);
-        self.counts.connections += 1;
-    }
-
-    fn look_at_deadlines(&mut self, now: Nanos) {
-        self.ts_deadlines = now;
-        for place in 0..self.places_used {
-            let Some(peer) = &mut self.peers[place] else { continue };
-            match peer.client.ending {
-                Ending::Since(since) if now.saturating_sub(since) >= limits::LINGER => self.close_now(place),
-                Ending::Since(_) => {}
-                // One whose socket is full does not find out by sending.
-                Ending::No if peer.client.is_lagged(&self.log) => self.cut_lagged(place, now),
-                Ending::No => match peer.client.connection.overdue(now) {
-                    // What has come and was not read yet is read first: then it may not be silent at all.
-                    Some(_) if peer.is_readable => {}
-                    Some(violation) => {
-                        self.counts.violations += 1;
-                        peer.client.cut(&violation.to_string(), now);
-                        self.send(place, now);
-                    }
-                    None => peer.client.beat(&self.log, now),
-                },
-            }
-            self.has_more |= self.peers[place].as_ref().is_some_and(|peer| !peer.client.is_flushed());
         }
     }
 }
