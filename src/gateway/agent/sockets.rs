@@ -7,6 +7,7 @@ use std::time::Duration;
 use mio::net::TcpStream;
 use mio::{Interest, Token};
 
+use super::super::log::AlertLog;
 use super::super::session::{Client, Ending, Flow};
 use super::{GatewayAgent, LISTENER};
 use crate::limits;
@@ -28,19 +29,27 @@ pub(super) struct Peer {
     is_half_closed: bool,
 }
 
+impl Peer {
+    /// True when something is to be sent, be it the end of our side, and its socket may take it.
+    #[inline]
+    fn is_owed(&self, log: &AlertLog) -> bool {
+        let is_ending = self.client.ending != Ending::No;
+        let is_behind = !is_ending && self.client.is_behind(log);
+        !self.is_blocked && (is_behind || !self.client.is_flushed() || (is_ending && !self.is_half_closed))
+    }
+}
+
 impl GatewayAgent {
     /// Sends to all who are behind, and reads from all who may have said more.
     pub(super) fn serve(&mut self, now: Nanos) -> usize {
         let mut work = 0;
         self.has_more = false;
         for place in 0..self.places_used {
-            let Some(peer) = &mut self.peers[place] else { continue };
-            let is_owing = !peer.is_blocked && (!peer.client.is_flushed() || peer.client.is_behind(&self.log));
-            if peer.is_readable {
+            if self.peers[place].as_ref().is_some_and(|peer| peer.is_readable) {
                 work += 1;
                 self.read(place, now);
             }
-            if is_owing || self.peers[place].as_ref().is_some_and(|peer| !peer.client.is_flushed()) {
+            if self.peers[place].as_ref().is_some_and(|peer| peer.is_owed(&self.log)) {
                 work += self.send(place, now);
             }
         }
@@ -120,6 +129,7 @@ impl GatewayAgent {
                 Ok(Some(Input::Login(login))) => self.log_in(place, &login, now),
                 Ok(Some(Input::Unsequenced(_))) => {
                     self.counts.violations += 1;
+                    self.has_more = true;
                     peer.client.cut("this port takes no messages", now);
                 }
                 Ok(Some(Input::Logout)) => return self.close_now(place),
@@ -260,7 +270,7 @@ impl GatewayAgent {
                     None => peer.client.beat(&self.log, now),
                 },
             }
-            self.has_more |= self.peers[place].as_ref().is_some_and(|peer| !peer.client.is_flushed());
+            self.has_more |= self.peers[place].as_ref().is_some_and(|peer| peer.is_owed(&self.log));
         }
     }
 }
