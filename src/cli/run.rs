@@ -1,13 +1,61 @@
-//! `hairtrigger run`.
+//! `hairtrigger run`: the engine, until it is told to stop.
 
 use std::error::Error;
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use hairtrigger::config::Config;
+use hairtrigger::engine::Engine;
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+/// How often a signal, or the end of a thread, is looked for.
+const POLL: Duration = Duration::from_millis(50);
 
 /// Arguments of `run`.
 #[derive(clap::Args)]
-pub struct Args {}
+#[command(group = clap::ArgGroup::new("what").required(true))]
+pub struct Args {
+    /// The config file
+    #[arg(long, group = "what")]
+    config: Option<PathBuf>,
+    /// Print a commented config that works as it stands, with every key, and end
+    #[arg(long, group = "what")]
+    print_config: bool,
+}
 
-/// Runs it.
-pub fn run(_args: Args) -> Result<ExitCode, Box<dyn Error>> {
-    Err("not built yet".into())
+/// Runs it. SIGINT and SIGTERM stop it from the source to the sink: what was read is matched, what was fired is sent.
+pub fn run(args: Args) -> Result<ExitCode, Box<dyn Error>> {
+    let Some(path) = args.config else {
+        print!("{}", Config::example());
+        return Ok(ExitCode::SUCCESS);
+    };
+    let config = Config::load(&path)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register(signal, Arc::clone(&stop))?;
+    }
+    let engine = Engine::start(&config)?;
+    print_start(&engine);
+    while !stop.load(Ordering::Relaxed) && engine.is_whole() {
+        std::thread::sleep(POLL);
+    }
+    let whole = engine.is_whole();
+    println!("{}", if whole { "stopping" } else { "stopping: a thread has ended" });
+    engine.stop();
+    println!("stopped");
+    Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn print_start(engine: &Engine) {
+    println!("hairtrigger {}", env!("CARGO_PKG_VERSION"));
+    println!("{}", engine.plan);
+    for socket in &engine.granted {
+        println!("feed: {socket}");
+    }
+    println!("rules: {}    alerts: {}", engine.addresses.control, engine.addresses.gateway);
+    println!("stats: {}", engine.stats_file.display());
+    println!("running; stop with Ctrl-C or SIGTERM");
 }

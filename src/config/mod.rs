@@ -16,8 +16,9 @@ use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
+pub use crate::feed::settings::Join;
 pub use day::{DayError, midnight_utc, today};
-pub use sections::{Account, Clients, Control, Feed, Gateway, Join, Limits, Line, Login, Stats};
+pub use sections::{Account, Clients, Control, Feed, Gateway, Limits, Line, Login, Stats};
 
 use crate::plan::Topology;
 

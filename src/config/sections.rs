@@ -7,6 +7,7 @@ use jiff::civil::Date;
 use serde::Deserialize;
 
 use super::values;
+use crate::feed::settings::Join;
 use crate::limits;
 use crate::model::Nanos;
 use crate::soup::login::Credentials;
@@ -100,15 +101,6 @@ pub struct Line {
     pub interface: Option<Ipv4Addr>,
     /// Multicast: the only sender listened to. Default: any.
     pub source: Option<Ipv4Addr>,
-}
-
-/// Where the first session is joined.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Join {
-    /// At the first sequence number seen.
-    First,
-    /// At this one: what is missed of it is asked for.
-    At(u64),
 }
 
 /// `[control]`: the rule port.

@@ -8,7 +8,7 @@ use jiff::civil::Date;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
 
-use super::sections::Join;
+use crate::feed::settings::Join;
 use crate::model::Nanos;
 
 const DURATION: &str = "a duration such as \"2ms\": a whole number and one of ns, us, ms, s, m, h";

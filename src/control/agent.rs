@@ -17,6 +17,8 @@ mod tests;
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use mio::net::TcpListener;
@@ -131,6 +133,8 @@ pub struct ControlAgent {
     sequencer: Sequencer,
     commands: Vec<Sender<RuleCommand>>,
     applied: Vec<Receiver<Applied>>,
+    /// Up while the alert log is nearly full: no new rules.
+    log_full: Arc<AtomicBool>,
     counts: ControlCounts,
     ts_poll: Nanos,
     cycles: u32,
@@ -175,6 +179,7 @@ impl ControlAgent {
             sequencer: Sequencer::new(commands.len(), RULE_RING, settings.logins.len()),
             commands,
             applied,
+            log_full: Arc::default(),
             counts: ControlCounts::default(),
             ts_poll: 0,
             cycles: 0,
@@ -183,6 +188,11 @@ impl ControlAgent {
             has_said_end: false,
             settings,
         })
+    }
+
+    /// Refuses sets while this is up.
+    pub fn refuse_sets_while(&mut self, log_full: Arc<AtomicBool>) {
+        self.log_full = log_full;
     }
 
     /// Where it listens.

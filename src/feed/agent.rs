@@ -58,6 +58,17 @@ pub struct Granted {
     pub receive_buffer: usize,
 }
 
+impl std::fmt::Display for Granted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let what = match self.line {
+            Line::A => "line A",
+            Line::B => "line B",
+            Line::Rerequest => "re-requests",
+        };
+        write!(f, "{what} on {}, receive buffer {} bytes granted", self.address, self.receive_buffer)
+    }
+}
+
 /// See the head of this file.
 pub struct FeedAgent<D> {
     receivers: Vec<Receiver>,

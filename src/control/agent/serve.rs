@@ -1,5 +1,7 @@
 //! Serving one connection: its requests in, its answers out.
 
+use std::sync::atomic::Ordering;
+
 use super::connection::{Connection, Ending, Farewell, Held};
 use super::{ControlAgent, wake};
 use crate::control::sequencer::Offer;
@@ -134,6 +136,11 @@ impl ControlAgent {
             (Admission::Yes, Err(Malformed { id, code, field })) => Answer::refused(id, code, field, 0),
             (Admission::Yes, Ok(request)) if !login.may_change && !matches!(request.ask, Ask::List { .. }) => {
                 Answer::refused(request.id, Code::NotPermitted, Field::None, 0)
+            }
+            (Admission::Yes, Ok(request))
+                if matches!(request.ask, Ask::Set(..)) && self.log_full.load(Ordering::Relaxed) =>
+            {
+                Answer::refused(request.id, Code::LogFull, Field::None, 0)
             }
             (Admission::Yes, Ok(request)) => {
                 let commands = &mut self.commands;

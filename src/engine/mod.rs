@@ -1,0 +1,243 @@
+//! The wiring: from a config to running threads, and back.
+//!
+//! Built from the sink to the source, so that whoever sends has somebody to send to; stopped from the source to the
+//! sink, so that nothing that was read is lost between two stages:
+//!
+//! ```text
+//!  build  5 feed   4 partition   3 shards      2 control   1 gateway
+//!           |          |          |    ^           |           ^
+//!           '--------->'--market->|    '--rules----|           |
+//!                                 |-----applied--->'           |
+//!                                 '-----alerts-----------------'
+//!  stop   1 feed                 3 shards      2 control   4 gateway
+//! ```
+//!
+//! Control stops before the shards: what it has in flight they still answer.
+
+mod settings;
+mod watched;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::agent::Agent;
+use crate::config::Config;
+use crate::control::agent::ControlAgent;
+use crate::feed::agent::{FeedAgent, Granted, OpenError};
+use crate::feed::settings::Line;
+use crate::gateway::agent::GatewayAgent;
+use crate::limits::{ALERT_RING, APPLIED_RING, MARKET_RING, RULE_RING};
+use crate::matcher::agent::{MatcherAgent, MatcherRings};
+use crate::matcher::shard::Shard;
+use crate::model::{Action, Alert, AlertKind, Applied, Command, MarketEvent, Outcome, RuleCommand, RuleKey};
+use crate::partition::{Partition, Shards};
+use crate::plan::{Plan, PlanError, Role};
+use crate::ring::{Receiver, Sender, ring};
+use crate::runner::{self, Handle, SpawnError};
+use crate::soup::login::SessionId;
+use crate::stats::{StatsError, StatsFile};
+use crate::sys::clock::Clock;
+use crate::sys::topology::Machine;
+
+/// How often the stop of an agent is looked for.
+const STOP_POLL: Duration = Duration::from_micros(200);
+
+/// Why an engine did not start. Nothing runs then.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The machine cannot say which cores there are.
+    #[error("cannot read this machine's cores: {0}")]
+    Machine(std::io::Error),
+    /// The topology cannot work.
+    #[error("topology: {0}")]
+    Plan(#[from] PlanError),
+    /// The stats file.
+    #[error(transparent)]
+    Stats(#[from] StatsError),
+    /// A feed socket.
+    #[error("feed: {0}")]
+    Feed(#[from] OpenError),
+    /// The rule port.
+    #[error("control: cannot listen on {0}: {1}")]
+    Control(SocketAddr, std::io::Error),
+    /// The alert port or the alert log.
+    #[error("gateway: {0}")]
+    Gateway(#[from] crate::gateway::agent::OpenError),
+    /// A thread.
+    #[error(transparent)]
+    Spawn(#[from] SpawnError),
+}
+
+/// Where an engine is reached.
+#[derive(Clone, Debug)]
+pub struct Addresses {
+    /// Line A of the feed.
+    pub line_a: Option<SocketAddr>,
+    /// Line B.
+    pub line_b: Option<SocketAddr>,
+    /// The rule port.
+    pub control: SocketAddr,
+    /// The alert port.
+    pub gateway: SocketAddr,
+}
+
+/// A running engine. Dropping it without [`Engine::stop`] leaves its threads running until the process ends.
+pub struct Engine {
+    /// Where it is reached.
+    pub addresses: Addresses,
+    /// Which agent runs where.
+    pub plan: Plan,
+    /// What the kernel granted for the feed's sockets.
+    pub granted: Vec<Granted>,
+    /// Its counters and histograms.
+    pub stats_file: PathBuf,
+    threads: Vec<Handle>,
+    /// Kept as long as the engine runs: readers see by it that it lives.
+    _stats: StatsFile,
+}
+
+/// The market rings, as the partition sees them.
+struct MarketRings(Vec<Sender<MarketEvent>>);
+
+impl Shards for MarketRings {
+    fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    #[inline]
+    fn send(&mut self, shard: usize, event: &MarketEvent) -> bool {
+        self.0[shard].send(*event)
+    }
+}
+
+/// Both ends of one kind of ring, for every shard.
+fn rings<T: Copy + Send + Sync + 'static>(shards: usize, slots: usize, empty: T) -> (Vec<Sender<T>>, Vec<Receiver<T>>) {
+    (0..shards).map(|_| ring(slots, empty)).unzip()
+}
+
+impl Engine {
+    /// Starts an engine.
+    /// # Errors
+    /// [`EngineError`]; nothing runs then.
+    pub fn start(config: &Config) -> Result<Engine, EngineError> {
+        let clock = Clock::machine();
+        let machine = Machine::this().map_err(EngineError::Machine)?;
+        let plan = Plan::new(&machine, &config.topology)?;
+        let mut stats = StatsFile::create(&config.stats.file, clock.now())?;
+        let shards = plan.shards;
+        let no_applied = Applied {
+            ordinal: 0,
+            sequence: 0,
+            feed_time: 0,
+            feed_session: [b' '; 10],
+            outcome: Outcome::ListEnd { cursor: None },
+        };
+        let no_command = RuleCommand { ordinal: 0, feed_time: 0, command: Command::Remove(RuleKey::NONE, 0) };
+
+        // 1. The gateway: alert rings in, the log, sessions out.
+        let (alert_senders, alert_receivers) = rings(shards, ALERT_RING, Alert::new(AlertKind::Met));
+        let mut gateway = GatewayAgent::open(settings::gateway(config), alert_receivers, clock.clone())?;
+        let mut to_log = stats.histogram("gateway", "recv_to_log")?;
+        gateway.on_logged(move |ns| to_log.record(ns));
+
+        // 2. Control: clients in, rule rings out, outcomes back.
+        let (applied_senders, applied_receivers) = rings(shards, APPLIED_RING, no_applied);
+        let (rule_senders, rule_receivers) = rings(shards, RULE_RING, no_command);
+        let session = SessionId::from_number(clock.now() / 100_000_000);
+        let mut control = ControlAgent::new(settings::control(config, session), rule_senders, applied_receivers)
+            .map_err(|error| EngineError::Control(config.control.listen, error))?;
+        control.refuse_sets_while(gateway.log_full());
+
+        // 3. The shards, each between its four rings.
+        let (market_senders, market_receivers) = rings(shards, MARKET_RING, MarketEvent::new(Action::Clock));
+        let inward = market_receivers.into_iter().zip(rule_receivers);
+        let outward = alert_senders.into_iter().zip(applied_senders);
+        let rings = inward.zip(outward).map(|((market, rules), (alerts, applied))| MatcherRings {
+            market,
+            rules,
+            alerts,
+            applied,
+        });
+        let shard = || Shard::new(settings::shard(config));
+        let matchers =
+            rings.enumerate().map(|(number, rings)| MatcherAgent::new(number, shard(), rings, clock.clone()));
+
+        // 4. The partition, the feed's last stage.
+        let partition = Partition::new(MarketRings(market_senders), settings::midnight_of(config));
+
+        // 5. The feed: sockets in.
+        let feed = FeedAgent::open(&settings::feed(config), clock.clone(), partition)?;
+
+        let addresses = Addresses {
+            line_a: feed.address(Line::A),
+            line_b: feed.address(Line::B),
+            control: control.local_addr(),
+            gateway: gateway.local_addr(),
+        };
+        let granted = feed.report().collect();
+        let mut agents: Vec<(Role, Box<dyn Agent>)> = vec![
+            (Role::Feed, watched::feed(feed, &mut stats)?),
+            (Role::Gateway, watched::gateway(gateway, &mut stats)?),
+            (Role::Control, watched::control(control, &mut stats)?),
+        ];
+        for (number, matcher) in matchers.enumerate() {
+            agents.push((Role::Matcher(number), watched::matcher(number, matcher, &mut stats)?));
+        }
+        let threads = spawn(&plan, agents, &clock)?;
+        let stats_file = config.stats.file.clone();
+        Ok(Engine { addresses, plan, granted, stats_file, threads, _stats: stats })
+    }
+
+    /// Stops it from the source to the sink. What was read from the feed is matched, what was fired is logged and, as far as
+    /// clients read it, sent.
+    pub fn stop(self) {
+        let matchers = (0..self.plan.shards).map(Role::Matcher);
+        let order = [Role::Feed, Role::Control].into_iter().chain(matchers).chain([Role::Gateway]);
+        for role in order {
+            let Some((thread, agent)) = self.place_of(role) else { continue };
+            if role == Role::Feed {
+                thread.close(agent)
+            } else {
+                thread.drain(agent)
+            }
+            while !thread.is_closed(agent) && !thread.is_finished() {
+                std::thread::sleep(STOP_POLL);
+            }
+        }
+        for thread in self.threads {
+            let name = thread.name().to_string();
+            if thread.join().is_err() {
+                tracing::error!(thread = name, "a thread panicked");
+            }
+        }
+    }
+
+    /// True while all threads run: false when one has ended by itself, which none should.
+    pub fn is_whole(&self) -> bool {
+        self.threads.iter().all(|thread| !thread.is_finished())
+    }
+
+    fn place_of(&self, role: Role) -> Option<(&Handle, usize)> {
+        let thread = self.plan.thread_of(role)?;
+        let agent = self.plan.threads[thread].roles.iter().position(|other| *other == role)?;
+        Some((&self.threads[thread], agent))
+    }
+}
+
+/// Gives every thread of the plan its agents.
+fn spawn(plan: &Plan, mut agents: Vec<(Role, Box<dyn Agent>)>, clock: &Clock) -> Result<Vec<Handle>, EngineError> {
+    let mut threads = vec![];
+    for planned in &plan.threads {
+        let mut of_thread: Vec<Box<dyn Agent>> = vec![];
+        for role in &planned.roles {
+            if let Some(at) = agents.iter().position(|(other, _)| other == role) {
+                of_thread.push(agents.swap_remove(at).1);
+            }
+        }
+        let core = planned.core.map(|core| core.id);
+        threads.push(runner::spawn(&planned.name(), core, planned.idle, of_thread, clock.clone())?);
+    }
+    debug_assert!(agents.is_empty(), "the plan has a thread for every agent");
+    Ok(threads)
+}

@@ -1,0 +1,84 @@
+//! Agents that publish their counts: what an agent has counted goes to the mapped file after a cycle with work.
+
+use crate::agent::Agent;
+use crate::control::agent::ControlAgent;
+use crate::feed::agent::FeedAgent;
+use crate::gateway::agent::GatewayAgent;
+use crate::matcher::agent::MatcherAgent;
+use crate::model::Nanos;
+use crate::partition::{Partition, Shards};
+use crate::stats::{StatsError, StatsFile};
+
+/// Cycles without work after which counts are published all the same.
+const IDLE_CYCLES: u32 = 4_096;
+
+/// An agent, and how its counts are published.
+pub struct Watched<A, P> {
+    agent: A,
+    publish: P,
+    idle_cycles: u32,
+}
+
+impl<A: Agent, P: FnMut(&A) + Send> Agent for Watched<A, P> {
+    fn name(&self) -> &str {
+        self.agent.name()
+    }
+
+    #[inline]
+    fn do_work(&mut self, now: Nanos) -> usize {
+        let work = self.agent.do_work(now);
+        self.idle_cycles += 1;
+        if work > 0 || self.idle_cycles > IDLE_CYCLES {
+            self.idle_cycles = 0;
+            (self.publish)(&self.agent);
+        }
+        work
+    }
+
+    fn close(&mut self, now: Nanos) -> bool {
+        let closed = self.agent.close(now);
+        (self.publish)(&self.agent);
+        closed
+    }
+}
+
+fn watched<A: Agent + 'static>(agent: A, publish: impl FnMut(&A) + Send + 'static) -> Box<dyn Agent> {
+    Box::new(Watched { agent, publish, idle_cycles: 0 })
+}
+
+type Published = Result<Box<dyn Agent>, StatsError>;
+
+/// The feed with its arbiter, its sockets and the partition.
+pub fn feed<S: Shards + Send + 'static>(agent: FeedAgent<Partition<S>>, stats: &mut StatsFile) -> Published {
+    let mut arbiter = stats.counters::<crate::feed::counts::ArbiterCounts>("feed", "arbiter")?;
+    let mut sockets = stats.counters::<crate::feed::counts::SocketCounts>("feed", "sockets")?;
+    let mut partition = stats.counters::<crate::partition::PartitionCounts>("feed", "partition")?;
+    Ok(watched(agent, move |agent: &FeedAgent<Partition<S>>| {
+        arbiter.publish(agent.counts());
+        sockets.publish(agent.socket_counts());
+        partition.publish(&agent.downstream().counts());
+    }))
+}
+
+/// A shard.
+pub fn matcher(number: usize, agent: MatcherAgent, stats: &mut StatsFile) -> Published {
+    let name = format!("matcher-{number}");
+    let mut shard = stats.counters::<crate::matcher::shard::ShardCounts>(&name, "shard")?;
+    Ok(watched(agent, move |agent: &MatcherAgent| shard.publish(&agent.counts())))
+}
+
+/// Control.
+pub fn control(agent: ControlAgent, stats: &mut StatsFile) -> Published {
+    let mut counts = stats.counters::<crate::control::agent::ControlCounts>("control", "sessions")?;
+    Ok(watched(agent, move |agent: &ControlAgent| counts.publish(&agent.counts())))
+}
+
+/// The gateway with its intake.
+pub fn gateway(agent: GatewayAgent, stats: &mut StatsFile) -> Published {
+    let mut sessions = stats.counters::<crate::gateway::agent::GatewayCounts>("gateway", "sessions")?;
+    let mut intake = stats.counters::<crate::gateway::intake::IntakeCounts>("gateway", "log")?;
+    Ok(watched(agent, move |agent: &GatewayAgent| {
+        sessions.publish(&agent.counts());
+        intake.publish(&agent.intake_counts());
+    }))
+}
