@@ -245,8 +245,10 @@ impl Shard {
         }
     }
 
+    /// Tells the alert side, by the one shard whose copy says so. A session is told by every shard: the alert log follows it
+    /// ring by ring, since match numbers count in it.
     fn announce(&self, event: &MarketEvent, moment: Moment, kind: AlertKind, out: &mut impl Outputs) {
-        if event.flags & event_flag::ANNOUNCE != 0 {
+        if event.flags & event_flag::ANNOUNCE != 0 || kind == AlertKind::Session {
             out.alert(&Alert {
                 sequence: event.sequence,
                 tag: event.order_ref,
