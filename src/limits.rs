@@ -161,6 +161,7 @@ pub const DEADLINE_INTERVAL: u64 = 10_000_000;
 pub const LINGER: u64 = 1_000_000_000;
 /// How long the gateway may take to pay everyone when the engine stops, in ns.
 pub const CLOSE_DEADLINE: u64 = 2_000_000_000;
+
 /// Message that `publish` can put into a datagram over IPv4 at most: 65,507 bytes less header and length.
 pub const PUBLISH_MESSAGE_MAX: usize = 65_507 - 20 - 2;
 /// Packets that `publish` sends per duty cycle,
