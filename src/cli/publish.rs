@@ -74,7 +74,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE", conflicts_with = "rerequest_listen")]
     pcap: Option<PathBuf>,
     /// Bytes of a datagram's payload at most
-    #[arg(long, value_name = "BYTES", default_value_t = 1_400, value_parser = clap::value_parser!(u16).range(72..))]
+    #[arg(long, value_name = "BYTES", default_value_t = 1_400, value_parser = clap::value_parser!(u16).range(72..=65_507))]
     packet_size: u16,
     /// Stop after so many messages
     #[arg(long, value_name = "N", default_value_t = u64::MAX, hide_default_value = true)]
@@ -206,4 +206,27 @@ fn seconds(text: &str) -> Result<Duration, String> {
 fn decimal(text: &str, one: u64) -> Option<u64> {
     let price: hairtrigger::model::Price = text.parse().ok()?;
     u64::try_from(i128::from(price.0) * i128::from(one) / 1_000_000_000).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_paces_percentages_and_sessions() {
+        for (text, factor) in [("original", 1_000), ("1", 1_000), ("10x", 10_000), ("0.5", 500), ("0.001", 1)] {
+            assert_eq!(speed(text), Ok(Pace::Original { speed: factor }), "{text}");
+        }
+        for (text, parts) in [("0%", 0), ("1%", 10_000), ("0.25", 2_500), ("100%", ALWAYS)] {
+            assert_eq!(parts_per_million(text), Ok(parts), "{text}");
+        }
+        assert_eq!((session("ABC"), seconds("0.5s")), (Ok(*b"ABC       "), Ok(Duration::from_millis(500))));
+    }
+
+    #[test]
+    fn refuses_what_is_none() {
+        assert!(["", "0", "0.0001", "-1", "fast"].iter().all(|text| speed(text).is_err()));
+        assert!(["", "%", "101%", "-1%", "1e3"].iter().all(|text| parts_per_million(text).is_err()));
+        assert!(["", "ABCDEFGHIJK", "A B", "é"].iter().all(|text| session(text).is_err()));
+    }
 }
