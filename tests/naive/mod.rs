@@ -7,8 +7,11 @@
 pub mod decimal;
 pub mod encode;
 pub mod feed;
+pub mod generate;
+pub mod ground;
 pub mod itch;
 pub mod market;
+pub mod real;
 pub mod rules;
 pub mod scenario;
 pub mod world;

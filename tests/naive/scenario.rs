@@ -90,10 +90,9 @@ fn capture(body: &str) -> Vec<u8> {
     let mut open: Option<(String, u64, Vec<Vec<u8>>)> = None;
     for line in body.lines().chain(["flush"]) {
         let words: Vec<&str> = line.split(' ').collect();
-        if matches!(words[0], "packet" | "count" | "flush") {
-            if let Some((session, sequence, blocks)) = open.take() {
-                capture.datagram(&moldudp64(&session, sequence, blocks.len() as u16, &blocks), 0, usize::MAX);
-            }
+        let ends_packet = matches!(words[0], "packet" | "count" | "flush");
+        if let Some((session, sequence, blocks)) = ends_packet.then(|| open.take()).flatten() {
+            capture.datagram(&moldudp64(&session, sequence, blocks.len() as u16, &blocks), 0, usize::MAX);
         }
         match words[0] {
             "flush" => {}
