@@ -114,6 +114,7 @@ fn parse(text: &[u8]) -> Result<RulesFile, Fault> {
     if text.starts_with(b"\xef\xbb\xbf") {
         return Err(fault(1, "a header, found a byte order mark"));
     }
+    check_form(text)?;
     let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text);
     let mut record = ByteRecord::new();
     // The reader's own line numbers leave out blank lines before a record; its byte positions lead to the right one.
@@ -128,6 +129,31 @@ fn parse(text: &[u8]) -> Result<RulesFile, Fault> {
         fields.row(&mut file).map_err(|fault| Fault { line: line_of(&record), ..fault })?;
     }
     Ok(file)
+}
+
+/// Refuses what the reader would let pass: text behind a closing quote, a quote that is never closed, and a carriage
+/// return that ends no line.
+fn check_form(text: &[u8]) -> Result<(), Fault> {
+    let fault = |at: usize, expected: &str| {
+        Err(Fault { line: line_at(text, at as u64), column: None, expected: expected.into() })
+    };
+    let (mut at, mut opened) = (0, None);
+    while at < text.len() {
+        let (byte, next) = (text[at], text.get(at + 1));
+        let begins_field = at == 0 || matches!(text[at - 1], b',' | b'\n');
+        match (opened, byte) {
+            (None, b'"') if begins_field => opened = Some(at),
+            (None, b'\r') if next != Some(&b'\n') => return fault(at, "LF or CRLF at the end of a line"),
+            (Some(_), b'"') if next == Some(&b'"') => at += 1,
+            (Some(_), b'"') => match next {
+                None | Some(b',' | b'\n' | b'\r') => opened = None,
+                Some(_) => return fault(at, "a comma or the end of the line behind a closing quote"),
+            },
+            _ => (),
+        }
+        at += 1;
+    }
+    opened.map_or(Ok(()), |at| fault(at, "a closing quote"))
 }
 
 /// The line, from 1, of the first byte from `start` on that does not end a line.
@@ -325,6 +351,9 @@ mod tests {
             ("", "1::a header"),
             ("\u{feff}user\n", "1::a header, found a byte order mark"),
             ("user,users\n", "1:users:one of the columns"),
+            ("user,symbol\n\"1\"2,A\n", "2::a comma or the end of the line"),
+            ("user,symbol\n1,\"A\n", "2::a closing quote"),
+            ("user,symbol\n1,A\r2,B\n", "2::LF or CRLF"),
             ("user,user\n", "1:user:each column once"),
             ("user,symbol\n1\n", "2::2 fields, found 1"),
             ("user,symbol\n1,A\n", "2:when:below"),

@@ -63,7 +63,7 @@ impl Shard {
         let value = turn(firing.ladder, firing.values[firing.ladder / 2]);
         loop {
             let ladder = &mut self.symbols.get_mut(symbol).ladders[firing.ladder];
-            if ladder.hot_key(&self.pool) <= value {
+            if ladder.hot_key(&self.pool) < value {
                 return true;
             }
             if self.budget == 0 {

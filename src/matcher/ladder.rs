@@ -186,7 +186,7 @@ impl Ladder {
         Some((leaf.keys[tail], leaf.values[tail]))
     }
 
-    /// The key at the hot end; `i64::MIN`, which is greater than nothing, without entries.
+    /// The key at the hot end; `i64::MIN`, which no value of a feed reaches, without entries.
     #[inline]
     pub fn hot_key<V: Copy + Default>(&self, pool: &Pool<V>) -> i64 {
         self.hot(pool).map_or(i64::MIN, |(key, _)| key)

@@ -16,35 +16,33 @@ pub const LADDERS: usize = 8;
 pub struct Rung {
     /// Of [`LADDERS`].
     pub ladder: usize,
-    /// The entry is reached when a value, turned to the ladder's side, is smaller.
+    /// The entry is reached by a value that, turned to the ladder's side, is not greater.
     pub key: i64,
 }
 
 impl Rung {
     /// The rung on which a rule waits to fire.
     ///
-    /// Falling ladders hold bounds b of `value < b`, rising ones of `value > b`; `at_or_*` moves the bound by 1e-9. A
-    /// rising key is the bound's complement, so on both sides the greatest key is the nearest.
+    /// A falling key is the greatest value that fires, a rising one the complement of the smallest; so on both sides the
+    /// greatest key is the nearest, and `at_or_*` is 1e-9 nearer than its strict twin.
     #[inline]
     pub fn fire(signal: Signal, comparison: Comparison, threshold: i64) -> Rung {
         let falling = 2 * signal as usize;
         match comparison {
-            Comparison::Below => Rung { ladder: falling, key: threshold },
-            Comparison::AtOrBelow => Rung { ladder: falling, key: threshold.saturating_add(1) },
-            Comparison::Above => Rung { ladder: falling + 1, key: !threshold },
-            Comparison::AtOrAbove => Rung { ladder: falling + 1, key: !threshold.saturating_sub(1) },
+            Comparison::Below => Rung { ladder: falling, key: threshold.saturating_sub(1) },
+            Comparison::AtOrBelow => Rung { ladder: falling, key: threshold },
+            Comparison::Above => Rung { ladder: falling + 1, key: !threshold.saturating_add(1) },
+            Comparison::AtOrAbove => Rung { ladder: falling + 1, key: !threshold },
         }
     }
 
-    /// The rung on which a met rule waits to clear: on the other side, `rearm` beyond the bound.
+    /// The rung on which a met rule waits to clear: on the other side, `rearm` beyond the first value that does not fire.
     #[inline]
     pub fn rearm(self, rearm: i64) -> Rung {
-        let falling = self.ladder & 1 == 0;
-        // Clears at value >= b + rearm, that is value > b + rearm - 1; on the rising side at value <= b - rearm.
-        let key = if falling {
-            !self.key.saturating_add(rearm).saturating_sub(1)
+        let key = if self.ladder & 1 == 0 {
+            !self.key.saturating_add(1).saturating_add(rearm)
         } else {
-            (!self.key).saturating_sub(rearm).saturating_add(1)
+            (!self.key).saturating_sub(1).saturating_sub(rearm)
         };
         Rung { ladder: self.ladder ^ 1, key }
     }
@@ -52,7 +50,7 @@ impl Rung {
     /// True when a value of the signal reaches this rung.
     #[inline]
     pub fn is_reached(self, value: i64) -> bool {
-        self.key > turn(self.ladder, value)
+        self.key >= turn(self.ladder, value)
     }
 }
 
@@ -127,7 +125,7 @@ impl SymbolState {
     /// True when a value of this signal reaches some entry.
     #[inline]
     pub fn is_triggered(&self, signal: usize, value: i64) -> bool {
-        self.triggers[2 * signal] > value || self.triggers[2 * signal + 1] > !value
+        self.triggers[2 * signal] >= value || self.triggers[2 * signal + 1] >= !value
     }
 
     /// Takes the triggers of a signal from its ladders again. While a rule has not seen a value yet, any value triggers.
@@ -263,7 +261,13 @@ mod tests {
                     holds(comparison, threshold, value),
                     "{comparison:?} {threshold} {value}"
                 );
-                for rearm in [0, 1, 3, 1_000, i64::MAX] {
+                // Nothing is above the greatest price: such a rule is never met.
+                let rearms: &[i64] = if (comparison, threshold) == (Comparison::Above, i64::MAX) {
+                    &[]
+                } else {
+                    &[0, 1, 3, 1_000, i64::MAX]
+                };
+                for &rearm in rearms {
                     let reached = rung.rearm(rearm).is_reached(value);
                     let expected = clears(comparison, threshold, rearm, value);
                     assert_eq!(reached, expected, "{comparison:?} {threshold} {rearm} {value}");

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use crate::feed::downstream::Downstream;
 use crate::feed::recording::{Damage, Recording, RecordingError};
 use crate::model::{Command, RuleCommand, RuleKey};
 use crate::partition::{Partition, Shards};
@@ -138,6 +139,8 @@ impl<'r> Replay<'r> {
     fn run_batch(&mut self) -> bool {
         for _ in 0..BATCH {
             let Some((sequence, message)) = self.recording.next() else {
+                // A rule may have expired by messages of which its shard has seen none.
+                self.partition.heartbeat(0);
                 run_rows(self.rules, &mut self.rows_done, &mut self.partition, u64::MAX);
                 return false;
             };
