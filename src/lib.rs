@@ -1,4 +1,65 @@
-//! hairtrigger: a low-latency price-alert engine.
+//! hairtrigger: a low-latency price-alert engine. This page is the architecture document.
+//!
+//! "Tell me when GME drops below 100 dollars." People say it while the market runs, change their minds, and want to know
+//! within microseconds. The engine sits beside an exchange feed, decodes it, matches every price against every rule that
+//! could care, and puts the alert on the wire. A rule holds from the moment it is set: there is no table to poll.
+//!
+//! ```text
+//!    market data                                                              alert clients
+//!    (UDP, lines A and B)                                                     (TCP, resumable)
+//!        |                                                                         ^
+//!        v                  market ring per shard     alert ring per shard         |
+//!    feed ---- partition ------------------------> matcher[0..N] ------------> gateway
+//!     bytes > packet > message > event      orders > book > signals > ladders   log > cursors
+//!                                                  ^        |
+//!                              rule ring per shard |        | applied ring per shard
+//!                                                  |        v
+//!    rule clients ---TCP--------------------------- control
+//! ```
+//!
+//! # Agents
+//!
+//! Everything that runs is an [`agent::Agent`]: a struct whose `do_work` does a bounded amount of work and never blocks.
+//! The engine gives agents threads after a [`plan`]; a test steps them by hand with a simulated clock. Agents meet only
+//! through [`ring`]s, one producer and one consumer each. `ls src/*/agent.rs` lists them all:
+//!
+//! | agent | owns | takes | gives |
+//! |---|---|---|---|
+//! | [`feed::agent`] | sockets, reorder window, locates | datagrams | market events |
+//! | [`matcher::agent`] (one a shard) | orders, books, rules of its symbols | market events, commands | alerts, outcomes |
+//! | [`control::agent`] | the rule port, logins' answers | requests | commands, answers |
+//! | [`gateway::agent`] | the alert port, the alert log | alerts | the alert streams |
+//!
+//! # Invariants
+//!
+//! - **One owner.** A symbol lives in one shard, chosen by a fixed hash of its name; the shard shares nothing and locks nothing.
+//!   A rule's key holds the symbol, so the key alone names the shard.
+//! - **Nothing accepted is dropped.** A stage whose downstream is full holds what it has and takes no more; at the source the
+//!   kernel drops, and that is an ordinary gap in the sequence. There is no queue without a bound.
+//! - **One truth.** [`replay`] drives the very shards of the live engine; its contract decides what a rule does. Same feed, same
+//!   rules, same alerts, byte for byte, for any number of shards.
+//! - **The data path allocates nothing after start**, formats nothing, and reads the clock once a datagram and once an alert.
+//! - **An alert stream is a file, a session a cursor in it.** A slow client holds up nobody, needs no queue and resumes.
+//! - **Outside bytes never panic.** Every length is checked before it is used; every refusal has a code.
+//!
+//! What is deliberately absent: an async runtime, a lock or a shared map between shards, a floating-point number, and any
+//! wall-clock time in a decision about rules (expiry follows feed time).
+//!
+//! # Code map
+//!
+//! Imports run downward only; `tests/house.rs` holds it.
+//!
+//! | floor | modules |
+//! |---|---|
+//! | values | [`model`], [`limits`] |
+//! | machine | [`sys`]: clock, cores, idle strategies |
+//! | agents and rings | [`agent`], [`ring`], [`stats`] |
+//! | pure, shared | [`soup`]: SoupBinTCP framing and sessions |
+//! | stages, none knows another | [`feed`], [`matcher`], [`control`], [`gateway`]; [`rules_csv`], [`plan`], [`runner`], [`synth`] |
+//! | above one stage | [`partition`] (the feed's way to the shards), [`publish`], [`client`], [`inspect`] |
+//! | whole | [`replay`], [`config`], then [`engine`]: the only wiring. Read it next |
+//!
+//! A network boundary is always three files: `wire` (bytes), `session` (the state machine), `agent` (sockets and rings).
 
 pub mod agent;
 pub mod client;

@@ -1,3 +1,5 @@
+//! The sequencer by hand: order, pages, what is in flight.
+
 use super::*;
 use crate::model::{Comparison, Listed, Price, Refusal, RuleKey, RuleSpec, RuleState, Signal};
 

@@ -1,3 +1,5 @@
+//! Requests and answers to bytes and back, and any bytes at all.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! From alerts to records: names, sessions of the feed, broken trades.
+
 use super::super::preparer::Shape;
 use super::super::record;
 use super::*;

@@ -1,3 +1,5 @@
+//! The alert log against the disk: segments, rotation, retention, what is full.
+
 use super::super::preparer::Shape;
 use super::*;
 use crate::soup::login::SessionId;

@@ -1,3 +1,5 @@
+//! Alert messages to bytes and back, and any bytes at all.
+
 use super::*;
 use proptest::prelude::*;
 
