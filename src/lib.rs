@@ -55,7 +55,7 @@
 //! | machine | [`sys`]: clock, cores, idle strategies |
 //! | agents and rings | [`agent`], [`ring`], [`stats`] |
 //! | pure, shared | [`soup`]: SoupBinTCP framing and sessions |
-//! | stages, none knows another | [`feed`], [`matcher`], [`control`], [`gateway`]; [`rules_csv`], [`plan`], [`runner`], [`synth`] |
+//! | stages, none knows another | [`feed`], [`matcher`], [`control`], [`gateway`]; [`rules_csv`], [`plan`], [`runner`], [`doctor`], [`synth`] |
 //! | above one stage | [`partition`] (the feed's way to the shards), [`publish`], [`client`], [`inspect`] |
 //! | whole | [`replay`], [`config`], then [`engine`]: the only wiring. Read it next |
 //!
@@ -65,6 +65,7 @@ pub mod agent;
 pub mod client;
 pub mod config;
 pub mod control;
+pub mod doctor;
 pub mod engine;
 pub mod feed;
 pub mod gateway;

@@ -33,6 +33,8 @@ enum Command {
     Watch(cli::watch::Args),
     /// Read a running engine's counters and histograms
     Stat(cli::stat::Args),
+    /// Check this host for what costs latency; it changes nothing
+    Doctor(cli::doctor::Args),
 }
 
 fn main() -> ExitCode {
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         Command::Rules(args) => cli::rules::run(args),
         Command::Watch(args) => cli::watch::run(args),
         Command::Stat(args) => cli::stat::run(args),
+        Command::Doctor(args) => cli::doctor::run(args),
     };
     result.unwrap_or_else(|error| {
         eprintln!("hairtrigger: {error}");

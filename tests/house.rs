@@ -10,7 +10,7 @@ const FLOORS: &[&[&str]] = &[
     &["sys"],
     &["agent", "ring", "stats"],
     &["soup"],
-    &["feed", "matcher", "gateway", "control", "rules_csv", "plan", "runner"],
+    &["feed", "matcher", "gateway", "control", "rules_csv", "plan", "runner", "doctor"],
     &["synth"],
     &["partition", "publish", "client", "inspect"],
     &["replay", "config"],

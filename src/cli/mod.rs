@@ -1,6 +1,7 @@
 //! The command line: arguments to calls, nothing else.
 
 pub mod demo;
+pub mod doctor;
 pub mod generate;
 pub mod inspect;
 pub mod publish;

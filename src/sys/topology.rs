@@ -71,9 +71,12 @@ impl Machine {
     }
 }
 
-/// The kernel's list format, `0-3,8`, from a file. Parts that are no numbers are left out, so is a range beyond reason.
 fn list_at(path: &Path) -> Vec<usize> {
-    let text = fs::read_to_string(path).unwrap_or_default();
+    parse_list(&fs::read_to_string(path).unwrap_or_default())
+}
+
+/// Numbers in the kernel's list format, `0-3,8`. Parts that are no numbers are left out, so is a range beyond reason.
+pub fn parse_list(text: &str) -> Vec<usize> {
     text.trim().split(',').filter_map(range).flatten().collect()
 }
 
