@@ -203,9 +203,8 @@ impl GatewayAgent {
     }
 
     fn append(&mut self) -> usize {
-        let ts_log = self.clock.now();
-        let on_logged = &mut self.on_logged;
-        self.intake.take(&mut self.log, ts_log, &mut |ts_recv| on_logged(ts_log.saturating_sub(ts_recv)))
+        let GatewayAgent { intake, log, clock, on_logged, .. } = self;
+        intake.take(log, &mut || clock.now(), on_logged)
     }
 
     /// Sees to it that the log has a next segment, and that what is past the retention goes.

@@ -51,12 +51,18 @@ impl Intake {
         Intake { sources, desk }
     }
 
-    /// Takes from each ring what it has, within bounds and as far as the log has room, and stamps it with `ts_log`.
-    /// `logged` gets `ts_recv` of each alert that a datagram caused. Returns how much was done.
-    pub fn take(&mut self, log: &mut AlertLog, ts_log: Nanos, logged: &mut impl FnMut(Nanos)) -> usize {
+    /// Takes from each ring what it has, within bounds and as far as the log has room. `now` is asked anew for each
+    /// `ts_log`: a stamp for the whole cycle would be older than the `ts_match` of what came while it went on. `logged` gets
+    /// the ns from `ts_recv` to `ts_log` of each alert that a datagram caused. Returns how much was done.
+    pub fn take(
+        &mut self,
+        log: &mut AlertLog,
+        now: &mut impl FnMut() -> Nanos,
+        logged: &mut impl FnMut(Nanos),
+    ) -> usize {
         let mut work = 0;
         for source in &mut self.sources {
-            work += source.take(&mut self.desk, log, ts_log, logged);
+            work += source.take(&mut self.desk, log, now, logged);
         }
         work
     }
@@ -119,13 +125,19 @@ impl Source {
         self.job.is_none() && self.held_from == self.held.len()
     }
 
-    fn take(&mut self, desk: &mut Desk, log: &mut AlertLog, ts_log: Nanos, logged: &mut impl FnMut(Nanos)) -> usize {
-        let mut work = self.carry_on(desk, log, ts_log);
+    fn take(
+        &mut self,
+        desk: &mut Desk,
+        log: &mut AlertLog,
+        now: &mut impl FnMut() -> Nanos,
+        logged: &mut impl FnMut(Nanos),
+    ) -> usize {
+        let mut work = if self.job.is_some() { self.carry_on(desk, log, now()) } else { 0 };
         while self.job.is_none() && self.held_from < self.held.len() && log.room() > 0 {
             let alert = self.held[self.held_from];
             self.held_from += 1;
             work += 1;
-            self.job = accept(&mut self.busts, &mut self.feed_session, desk, log, &alert, ts_log, logged);
+            self.job = accept(&mut self.busts, &mut self.feed_session, desk, log, &alert, now(), logged);
         }
         if !self.is_idle() {
             return work;
@@ -142,7 +154,7 @@ impl Source {
             if job.is_some() {
                 held.push(*alert);
             } else {
-                *job = accept(busts, feed_session, desk, log, alert, ts_log, logged);
+                *job = accept(busts, feed_session, desk, log, alert, now(), logged);
             }
         })
     }
@@ -206,7 +218,7 @@ fn accept(
             let counts = &mut desk.counts;
             *(if is_internal { &mut counts.internals } else { &mut counts.alerts }) += 1;
             if alert.ts_recv != 0 && alert.kind == AlertKind::Alert {
-                logged(alert.ts_recv);
+                logged(ts_log.saturating_sub(alert.ts_recv));
             }
         }
         AlertKind::Broken => match busts.take(print) {

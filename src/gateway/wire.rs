@@ -38,7 +38,7 @@
 //! | offset | size | field | content |
 //! |---|---|---|---|
 //! | 0 | 1 | type | see above |
-//! | 1 | 10 | feed session | the current one; `N`: the new one |
+//! | 1 | 10 | feed session | the current one, spaces before the first; `N`: the new one |
 //! | 11 | 8 | feed sequence | `G`: the first lost; `N`: the first of the session; `U`: of the Broken Trade; else the next expected |
 //! | 19 | 8 | end | `G`: the first number after the lost ones; else 0 |
 //! | 27 | 8 | symbol | `U`: of the broken print, blank when not known; else blank |

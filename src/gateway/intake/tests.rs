@@ -36,7 +36,7 @@ impl Bench {
         if let Some(ordinal) = self.log.wanted() {
             self.log.provide(self.shape.create(ordinal).unwrap());
         }
-        self.intake.take(&mut self.log, 77, &mut |_| ())
+        self.intake.take(&mut self.log, &mut || 77, &mut |_| ())
     }
 
     fn settle(&mut self) {
@@ -143,7 +143,7 @@ fn a_session_is_announced_once_and_holds_from_its_place_in_each_ring() {
 fn without_room_nothing_is_taken_and_nothing_is_lost() {
     let mut bench = Bench::new(0, 10);
     (1..=2_000).for_each(|version| assert!(bench.rings[0].send(fired(version, version))));
-    while bench.intake.take(&mut bench.log, 1, &mut |_| ()) > 0 {}
+    while bench.intake.take(&mut bench.log, &mut || 1, &mut |_| ()) > 0 {}
     assert!(!bench.intake.is_empty() && bench.log.nearly_full());
     assert!(bench.intake.counts().log_waits > 0);
     bench.settle();
