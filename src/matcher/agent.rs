@@ -36,8 +36,6 @@ pub struct MatcherAgent {
     market: Receiver<MarketEvent>,
     rules: Receiver<RuleCommand>,
     out: Out,
-    /// Events of this cycle: together, so that the shard can look ahead.
-    events: Vec<MarketEvent>,
 }
 
 /// One way out of a shard: a ring, and what waits for it.
@@ -99,14 +97,7 @@ impl MatcherAgent {
     pub fn new(number: usize, shard: Shard, rings: MatcherRings, clock: Clock) -> MatcherAgent {
         let MatcherRings { market, rules, alerts, applied } = rings;
         let out = Out { alerts: Way::new(alerts), applied: Way::new(applied), clock };
-        MatcherAgent {
-            name: format!("matcher-{number}"),
-            shard,
-            market,
-            rules,
-            out,
-            events: Vec::with_capacity(EVENTS_PER_CYCLE),
-        }
+        MatcherAgent { name: format!("matcher-{number}"), shard, market, rules, out }
     }
 
     /// What the shard counted so far.
@@ -133,10 +124,7 @@ impl Agent for MatcherAgent {
         let (shard, out) = (&mut self.shard, &mut self.out);
         work += shard.step(budget, out);
         if shard.room() > EVENTS_PER_CYCLE {
-            let events = &mut self.events;
-            events.clear();
-            work += self.market.drain(EVENTS_PER_CYCLE, |event| events.push(*event));
-            shard.events(events, out);
+            work += self.market.drain(EVENTS_PER_CYCLE, |event| shard.event(event, out));
         }
         if shard.room() > COMMANDS_PER_CYCLE && shard.walk_room() >= COMMANDS_PER_CYCLE {
             work += self.rules.drain(COMMANDS_PER_CYCLE, |command| shard.command(command, out));

@@ -18,8 +18,6 @@
 //! Tried and left: a sorted `Vec` of chunks (its index is moved in bulk: 10 us at a million rules of one symbol), a
 //! skip list and a treap (a cache miss a level, 8 to 16 bytes of links a rule).
 
-use crate::sys::prefetch::prefetch;
-
 /// No node.
 const NONE: u32 = u32::MAX;
 /// Entries of a leaf: 62 fill twelve cache lines where the value is a rule's number.
@@ -29,8 +27,6 @@ const INNER: usize = 32;
 /// A node that is left less than half full joins a neighbour, unless the two would fill more than this part of one.
 /// So two neighbours hold more than 3/4 of one node together: what sizes the pool.
 const ROOM: usize = 4;
-/// Entries at the tail of the last leaf that are looked at one by one before the others are searched.
-const NEAR_TAIL: usize = 16;
 /// Levels of inner nodes. Each inner node but the root holds at least 3/8 * INNER / 2 children on average: far more than any pool holds.
 const HEIGHT_MAX: usize = 12;
 
@@ -196,25 +192,6 @@ impl Ladder {
         self.hot(pool).map_or(i64::MIN, |(key, _)| key)
     }
 
-    /// Begins to load the head of the last leaf.
-    #[inline]
-    pub fn prefetch_leaf<V: Copy + Default>(&self, pool: &Pool<V>) {
-        if let Some(leaf) = pool.leaves.nodes.get(self.hot as usize) {
-            prefetch(&leaf.len);
-        }
-    }
-
-    /// Begins to load the entries at the tail of the last leaf, whose head is there by now.
-    #[inline]
-    pub fn prefetch_tail<V: Copy + Default>(&self, pool: &Pool<V>) {
-        if let Some(leaf) = pool.leaves.nodes.get(self.hot as usize) {
-            let tail = (leaf.len as usize).saturating_sub(1).min(LEAF - 1);
-            prefetch(&leaf.keys[tail]);
-            prefetch(&leaf.keys[tail.saturating_sub(8)]);
-            prefetch(&leaf.values[tail]);
-        }
-    }
-
     /// Takes the entry at the hot end.
     pub fn pop<V: Copy + Default>(&mut self, pool: &mut Pool<V>) -> Option<(i64, V)> {
         let hot = self.hot(pool)?;
@@ -244,12 +221,6 @@ impl Ladder {
             let leaf = pool.leaves.take(Leaf { len: 0, keys: [0; LEAF], values: [V::default(); LEAF] });
             *self = Ladder { root: leaf, hot: leaf, height: 0 };
         }
-        if self.is_near(pool, place.key) && (pool.leaf(self.hot).len as usize) < LEAF {
-            let leaf = pool.leaf_mut(self.hot);
-            let at = leaf.position_near_tail(place, &version_of);
-            leaf.open(at, place.key, value);
-            return Ok(());
-        }
         let mut path = self.path_to(pool, place);
         if pool.leaf(path.leaf).len as usize == LEAF {
             if !self.shift(pool, &path, &version_of) {
@@ -273,16 +244,14 @@ impl Ladder {
         if self.is_empty() {
             return None;
         }
-        if self.is_near(pool, place.key) {
-            // The first entry stays, so the leaf does not become empty; a sparse last leaf is nothing unusual.
-            let leaf = pool.leaf_mut(self.hot);
-            let at = leaf.position_near_tail(place, &version_of);
-            return leaf.take(at, place, &version_of);
-        }
         let path = self.path_to(pool, place);
         let leaf = pool.leaf_mut(path.leaf);
         let at = leaf.position(place, &version_of);
-        let value = leaf.take(at, place, &version_of)?;
+        if at == leaf.len as usize || leaf.keys[at] != place.key || version_of(leaf.values[at]) != place.version {
+            return None;
+        }
+        let value = leaf.values[at];
+        leaf.close(at);
         match leaf.len as usize {
             0 => self.drop_leaf(pool, &path),
             len if len < LEAF / 2 && self.height > 0 => self.join(pool, &path),
@@ -291,28 +260,16 @@ impl Ladder {
         Some(value)
     }
 
-    /// True when the place of a key is behind the first entry of the last leaf: no way from the root is needed then.
-    #[inline]
-    fn is_near<V: Copy + Default>(&self, pool: &Pool<V>, key: i64) -> bool {
-        pool.leaf(self.hot).keys[0] < key
-    }
-
     /// The value at a key, in a ladder whose keys are unique (version 0 throughout).
     #[inline]
     pub fn get_mut<'p, V: Copy + Default>(&self, pool: &'p mut Pool<V>, key: i64) -> Option<&'p mut V> {
         if self.is_empty() {
             return None;
         }
-        let (leaf, at) = if self.is_near(pool, key) {
-            let leaf = pool.leaf_mut(self.hot);
-            let at = leaf.lower_bound_near_tail(key);
-            (leaf, at)
-        } else {
-            let id = self.path_to(pool, Place { key, version: 0 }).leaf;
-            let leaf = pool.leaf_mut(id);
-            let at = leaf.lower_bound(key);
-            (leaf, at)
-        };
+        let near = self.height == 0 || pool.leaf(self.hot).keys[0] <= key;
+        let id = if near { self.hot } else { self.path_to(pool, Place { key, version: 0 }).leaf };
+        let leaf = pool.leaf_mut(id);
+        let at = leaf.lower_bound(key);
         (at < leaf.len as usize && leaf.keys[at] == key).then(|| &mut leaf.values[at])
     }
 
@@ -492,46 +449,14 @@ impl<V: Copy + Default> Leaf<V> {
         self.keys[..self.len as usize].partition_point(|k| *k < key)
     }
 
-    /// The same, quicker where it is one of the last few: levels come and go near the best price.
-    #[inline]
-    fn lower_bound_near_tail(&self, key: i64) -> usize {
-        let len = self.len as usize;
-        let tail = len.saturating_sub(NEAR_TAIL);
-        match self.keys[tail..len].iter().rposition(|k| *k < key) {
-            Some(at) => tail + at + 1,
-            None => self.keys[..tail].partition_point(|k| *k < key),
-        }
-    }
-
     /// The first entry that is not before `place`.
     fn position(&self, place: Place, version_of: &impl Fn(V) -> u64) -> usize {
-        self.among_equals(self.lower_bound(place.key), place, version_of)
-    }
-
-    #[inline]
-    fn position_near_tail(&self, place: Place, version_of: &impl Fn(V) -> u64) -> usize {
-        self.among_equals(self.lower_bound_near_tail(place.key), place, version_of)
-    }
-
-    /// From the first entry of a key to the one that is not before `place`.
-    #[inline]
-    fn among_equals(&self, at: usize, place: Place, version_of: &impl Fn(V) -> u64) -> usize {
+        let at = self.lower_bound(place.key);
         if at == self.len as usize || self.keys[at] != place.key || place.version == u64::MAX {
             return at;
         }
         let equal = self.keys[at..self.len as usize].partition_point(|k| *k == place.key);
         at + self.values[at..at + equal].partition_point(|v| version_of(*v) > place.version)
-    }
-
-    /// Takes out the entry at `at`, if it stands at exactly this place.
-    #[inline]
-    fn take(&mut self, at: usize, place: Place, version_of: &impl Fn(V) -> u64) -> Option<V> {
-        if at == self.len as usize || self.keys[at] != place.key || version_of(self.values[at]) != place.version {
-            return None;
-        }
-        let value = self.values[at];
-        self.close(at);
-        Some(value)
     }
 
     fn place(&self, at: usize, version_of: &impl Fn(V) -> u64) -> Place {

@@ -8,7 +8,6 @@
 
 use super::hash::Hasher;
 use crate::model::Side;
-use crate::sys::prefetch::prefetch;
 
 /// A living order. `size` is never 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,21 +79,6 @@ impl Orders {
             }
             at = (at + 1) & self.mask;
         }
-    }
-
-    /// Begins to load an order's place.
-    #[inline]
-    pub fn prefetch(&self, locate: u16, reference: u64) {
-        let home = self.home(locate, reference);
-        prefetch(&self.entries[home].reference);
-        // An entry may lie across two lines, and whoever takes one away looks at the next.
-        prefetch(&self.entries[(home + 1) & self.mask].locate);
-    }
-
-    /// The order at the place where it most likely is, without a search.
-    #[inline]
-    pub fn glance(&self, locate: u16, reference: u64) -> Order {
-        self.entries[self.home(locate, reference)].order
     }
 
     /// A living order.

@@ -28,9 +28,6 @@ use crate::model::{
     Action, Alert, AlertKind, Applied, MarketEvent, Nanos, RuleCommand, RuleKey, Side, Signal, event_flag,
 };
 
-/// Events whose memory is asked for at a time.
-const LOOK_AHEAD: usize = 32;
-
 /// Where a shard's words go.
 pub trait Outputs {
     /// Tells the alert side.
@@ -164,40 +161,6 @@ impl Shard {
         let work = budget - for_events - self.budget;
         self.budget += for_events;
         work
-    }
-
-    /// Takes events in order, at most as many as there is [`Self::room`]. The memory of the next few is on its way while
-    /// one is worked on: first orders and symbols, then the levels that those lead to.
-    pub fn events(&mut self, events: &[MarketEvent], out: &mut impl Outputs) {
-        for ahead in events.chunks(LOOK_AHEAD) {
-            for event in ahead {
-                self.symbols.prefetch(event.locate);
-                self.orders.prefetch(event.locate, event.order_ref);
-            }
-            for event in ahead {
-                if let Some(ladder) = self.side_of(event) {
-                    ladder.prefetch_leaf(&self.levels);
-                }
-            }
-            for event in ahead {
-                if let Some(ladder) = self.side_of(event) {
-                    ladder.prefetch_tail(&self.levels);
-                }
-            }
-            for event in ahead {
-                self.event(event, out);
-            }
-        }
-    }
-
-    /// The levels that an event most likely touches.
-    #[inline]
-    fn side_of(&self, event: &MarketEvent) -> Option<&Ladder> {
-        let side = match event.action {
-            Action::Add => event.side,
-            _ => self.orders.glance(event.locate, event.order_ref).side,
-        };
-        self.symbols.book(event.locate).map(|book| book.ladder(side))
     }
 
     /// Takes an event. [`Self::room`] is not 0.
@@ -405,7 +368,7 @@ impl Shard {
         let (mut values, mut updated, mut reached) = ([0; 4], 0u8, 0u8);
         if let Some(price) = print {
             self.counts.prints += 1;
-            state.last = price;
+            state.last = Some(price);
             values[0] = price;
             updated = 1;
             reached = u8::from(state.is_triggered(0, price));
@@ -416,7 +379,7 @@ impl Shard {
         }
         if book && (state.watches_book || state.after_gap != 0) {
             for signal in [Signal::Bid, Signal::Ask, Signal::Mid] {
-                if let Some(value) = state.value(signal) {
+                if let Some(value) = state.value(&self.levels, signal) {
                     let signal = signal as usize;
                     values[signal] = value;
                     updated |= 1 << signal;

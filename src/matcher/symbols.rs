@@ -1,16 +1,13 @@
 //! The symbols of a shard: their numbers, and what the shard knows of each.
 
-use super::book::Book;
+use super::book::{Book, Levels};
 use super::index::Index;
 use super::ladder::{Ladder, Pool};
 use crate::limits::LOCATES;
 use crate::model::{Comparison, Side, Signal, Symbol};
-use crate::sys::prefetch::prefetch;
 
 /// No symbol, no job.
 pub const NONE: u32 = u32::MAX;
-/// No print yet: no price of a feed.
-pub const NO_PRICE: i64 = i64::MIN;
 /// Ladders of a symbol: for each signal the falling side, then the rising one; the order of firing.
 pub const LADDERS: usize = 8;
 
@@ -68,8 +65,8 @@ pub fn turn(ladder: usize, value: i64) -> i64 {
 pub struct SymbolState {
     /// Per ladder the key that is reached next: `i64::MIN` none, `i64::MAX` at any value.
     pub triggers: [i64; LADDERS],
-    /// Price of the last print, or [`NO_PRICE`].
-    pub last: i64,
+    /// Price of the last print.
+    pub last: Option<i64>,
     /// The displayed book.
     pub book: Book,
     /// The gap count up to which `after_gap` was told.
@@ -98,7 +95,7 @@ impl SymbolState {
     fn new(name: Symbol) -> SymbolState {
         SymbolState {
             triggers: [i64::MIN; LADDERS],
-            last: NO_PRICE,
+            last: None,
             book: Book::default(),
             epoch: 0,
             job: NONE,
@@ -115,12 +112,13 @@ impl SymbolState {
 
     /// The value of a signal just now.
     #[inline]
-    pub fn value(&self, signal: Signal) -> Option<i64> {
+    pub fn value(&self, levels: &Levels, signal: Signal) -> Option<i64> {
+        let best = |side| self.book.best(levels, side);
         match signal {
-            Signal::Last => (self.last != NO_PRICE).then_some(self.last),
-            Signal::Bid => self.book.best(Side::Bid),
-            Signal::Ask => self.book.best(Side::Ask),
-            Signal::Mid => Some(midpoint(self.book.best(Side::Bid)?, self.book.best(Side::Ask)?)),
+            Signal::Last => self.last,
+            Signal::Bid => best(Side::Bid),
+            Signal::Ask => best(Side::Ask),
+            Signal::Mid => Some(midpoint(best(Side::Bid)?, best(Side::Ask)?)),
         }
     }
 
@@ -172,21 +170,6 @@ impl Symbols {
         self.by_locate[usize::from(locate)]
     }
 
-    /// Begins to load what every event of a symbol reads.
-    #[inline]
-    pub fn prefetch(&self, locate: u16) {
-        if let Some(state) = self.states.get(self.by_locate(locate) as usize) {
-            prefetch(&state.last);
-            prefetch(&state.triggers);
-        }
-    }
-
-    /// The book of a locate's symbol.
-    #[inline]
-    pub fn book(&self, locate: u16) -> Option<&Book> {
-        self.states.get(self.by_locate(locate) as usize).map(|state| &state.book)
-    }
-
     /// The number of a name, if it has one.
     pub fn find(&self, name: Symbol) -> Option<u32> {
         self.index.find(name.hash(), |number| self.states[number as usize].name == name)
@@ -235,7 +218,7 @@ impl Symbols {
     pub fn begin_session(&mut self) {
         self.by_locate.fill(NONE);
         for state in &mut self.states {
-            state.last = NO_PRICE;
+            state.last = None;
             state.book = Book::default();
             state.is_known = false;
         }

@@ -3,7 +3,7 @@
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 
-use crate::limits::{EVENTS_PER_CYCLE, MARKET_RING, SHARDS_MAX};
+use crate::limits::{MARKET_RING, SHARDS_MAX};
 use crate::matcher::shard::{Outputs, Shard, ShardCounts, ShardLimits};
 use crate::model::{Action, Alert, AlertKind, Applied, MarketEvent, Nanos, Outcome, Refusal, RuleCommand};
 use crate::partition::Shards;
@@ -84,23 +84,9 @@ pub struct ReplayShards {
 
 enum Place {
     /// On the caller's thread.
-    Here(Box<Here>),
+    Here(Box<Shard>, Collected),
     /// On a thread each.
     Threads(Vec<Worker>),
-}
-
-/// A shard on the caller's thread. Events are given to it some at a time, so that it can look ahead.
-struct Here {
-    shard: Shard,
-    out: Collected,
-    events: Vec<MarketEvent>,
-}
-
-impl Here {
-    fn flush(&mut self) {
-        self.shard.events(&self.events, &mut self.out);
-        self.events.clear();
-    }
 }
 
 struct Worker {
@@ -112,12 +98,9 @@ struct Worker {
 impl ReplayShards {
     /// `count` empty shards, 1 to [`SHARDS_MAX`].
     pub fn new(count: usize) -> ReplayShards {
-        let shard = || Shard::new(ShardLimits::growing());
+        let shard = || Box::new(Shard::new(ShardLimits::growing()));
         let place = match count {
-            1 => {
-                let events = Vec::with_capacity(EVENTS_PER_CYCLE);
-                Place::Here(Box::new(Here { shard: shard(), out: Collected::default(), events }))
-            }
+            1 => Place::Here(shard(), Collected::default()),
             _ => Place::Threads((0..count.clamp(1, SHARDS_MAX)).map(|_| Worker::start(shard())).collect()),
         };
         ReplayShards { place }
@@ -126,10 +109,7 @@ impl ReplayShards {
     /// Gives a command to a shard.
     pub fn command(&mut self, shard: usize, command: &RuleCommand) {
         match &mut self.place {
-            Place::Here(here) => {
-                here.flush();
-                here.shard.command(command, &mut here.out);
-            }
+            Place::Here(one, told) => one.command(command, told),
             Place::Threads(workers) => workers[shard].send(Work::Command(*command)),
         }
     }
@@ -137,10 +117,7 @@ impl ReplayShards {
     /// Takes all that the shards told so far, each shard's in its order.
     pub fn collect(&mut self) -> Vec<Told> {
         match &mut self.place {
-            Place::Here(here) => {
-                here.flush();
-                std::mem::take(&mut here.out.0)
-            }
+            Place::Here(_, told) => std::mem::take(&mut told.0),
             Place::Threads(workers) => {
                 workers.iter_mut().for_each(|worker| worker.send(Work::Collect));
                 workers
@@ -154,7 +131,7 @@ impl ReplayShards {
     /// Ends the shards. Returns the sum of their counts.
     pub fn finish(self) -> ShardCounts {
         match self.place {
-            Place::Here(here) => here.shard.counts(),
+            Place::Here(one, _) => one.counts(),
             Place::Threads(workers) => {
                 workers.into_iter().map(Worker::finish).fold(ShardCounts::default(), |sum, one| ShardCounts {
                     prints: sum.prints + one.prints,
@@ -177,12 +154,7 @@ impl Shards for ReplayShards {
     #[inline]
     fn send(&mut self, shard: usize, event: &MarketEvent) -> bool {
         match &mut self.place {
-            Place::Here(here) => {
-                here.events.push(*event);
-                if here.events.len() == EVENTS_PER_CYCLE {
-                    here.flush();
-                }
-            }
+            Place::Here(one, told) => one.event(event, told),
             Place::Threads(workers) => workers[shard].send(Work::Event(*event)),
         }
         true
@@ -190,7 +162,7 @@ impl Shards for ReplayShards {
 }
 
 impl Worker {
-    fn start(mut shard: Shard) -> Worker {
+    fn start(mut shard: Box<Shard>) -> Worker {
         let (sender, mut receiver) = ring(MARKET_RING, Work::Event(MarketEvent::new(Action::Clock)));
         let (told, collected) = mpsc::channel();
         let thread = std::thread::spawn(move || {

@@ -3,5 +3,4 @@
 pub mod affinity;
 pub mod clock;
 pub mod idle;
-pub mod prefetch;
 pub mod topology;
