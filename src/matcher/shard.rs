@@ -227,6 +227,8 @@ impl Shard {
                 self.moment.epoch += 1;
                 self.moment.book_suspect = true;
             }
+            // Its number is the next one, which no message has had.
+            Action::EndOfSession => self.moment.sequence = self.moment.sequence.max(event.sequence.saturating_sub(1)),
             _ => self.moment.sequence = self.moment.sequence.max(event.sequence),
         }
     }

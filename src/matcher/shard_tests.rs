@@ -216,3 +216,14 @@ fn a_list_is_cut_into_pages_and_a_user_is_removed_in_slices() {
     assert_eq!(ask(&mut shard, list(0)), [Outcome::ListEnd { cursor: None }]);
     assert_eq!(shard.counts().rules_live, 50);
 }
+
+#[test]
+fn a_command_behind_the_end_of_the_session_holds_from_the_number_that_the_end_bears() {
+    let (mut shard, mut out) = (new_shard(), Kept::default());
+    let print = MarketEvent { sequence: 7, locate: 1, price: 5, size: 1, ..MarketEvent::new(Action::Trade) };
+    shard.event(&print, &mut out);
+    shard.event(&MarketEvent { sequence: 8, ..MarketEvent::new(Action::EndOfSession) }, &mut out);
+    let key = RuleKey { symbol: symbol(1), ..RuleKey::NONE };
+    shard.command(&RuleCommand { ordinal: 1, feed_time: 0, command: Command::Remove(key, 0) }, &mut out);
+    assert_eq!(out.applied[0].sequence, 8);
+}
