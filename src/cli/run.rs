@@ -1,6 +1,7 @@
 //! `hairtrigger run`: the engine, until it is told to stop.
 
 use std::error::Error;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -38,24 +39,32 @@ pub fn run(args: Args) -> Result<ExitCode, Box<dyn Error>> {
         signal_hook::flag::register(signal, Arc::clone(&stop))?;
     }
     let engine = Engine::start(&config)?;
-    print_start(&engine);
+    say(&started(&engine));
     while !stop.load(Ordering::Relaxed) && engine.is_whole() {
         std::thread::sleep(POLL);
     }
     let whole = engine.is_whole();
-    println!("{}", if whole { "stopping" } else { "stopping: a thread has ended" });
+    say(if whole { "stopping" } else { "stopping: a thread has ended" });
     engine.stop();
-    println!("stopped");
+    say("stopped");
     Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn print_start(engine: &Engine) {
-    println!("hairtrigger {}", env!("CARGO_PKG_VERSION"));
-    println!("{}", engine.plan);
-    for socket in &engine.granted {
-        println!("feed: {socket}");
-    }
-    println!("rules: {}    alerts: {}", engine.addresses.control, engine.addresses.gateway);
-    println!("stats: {}", engine.stats_file.display());
-    println!("running; stop with Ctrl-C or SIGTERM");
+/// Writes a line to standard output. Whoever read it may be gone: that is no reason to stop, least of all without having
+/// sent what was fired.
+fn say(text: &str) {
+    let _ = writeln!(io::stdout(), "{text}");
+}
+
+/// What is said at start.
+fn started(engine: &Engine) -> String {
+    let sockets: String = engine.granted.iter().map(|socket| format!("feed: {socket}\n")).collect();
+    format!(
+        "hairtrigger {}\n{}\n{sockets}rules: {}    alerts: {}\nstats: {}\nrunning; stop with Ctrl-C or SIGTERM",
+        env!("CARGO_PKG_VERSION"),
+        engine.plan,
+        engine.addresses.control,
+        engine.addresses.gateway,
+        engine.stats_file.display(),
+    )
 }
