@@ -12,6 +12,7 @@ pub mod ground;
 pub mod itch;
 pub mod market;
 pub mod real;
+pub mod recorded;
 pub mod rules;
 pub mod scenario;
 pub mod world;
