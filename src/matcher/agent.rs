@@ -13,8 +13,9 @@ use crate::model::{Alert, Applied, MarketEvent, Nanos, RuleCommand};
 use crate::ring::{Receiver, Sender};
 use crate::sys::clock::Clock;
 
-/// Alerts that an event can make at once without touching the budget: 1. That a command can: 3.
-const RESERVE: usize = EVENTS_PER_CYCLE + 3 * COMMANDS_PER_CYCLE;
+/// What a cycle can tell beyond its budget: an event 1, a command 2 (a rule ends, another fires), a command that waited
+/// behind a storm 1, since the budget is charged for the other; and the end of a walk.
+const RESERVE: usize = EVENTS_PER_CYCLE + 2 * COMMANDS_PER_CYCLE + FIRINGS_PER_CYCLE + 1;
 const _: () = assert!(PENDING_MAX > RESERVE + FIRINGS_PER_CYCLE);
 
 /// The rings of a shard.
@@ -52,6 +53,7 @@ impl<T: Copy> Way<T> {
     #[inline]
     fn send(&mut self, value: &T) {
         if !self.pending.is_empty() || !self.ring.send(*value) {
+            debug_assert!(self.pending.len() < PENDING_MAX, "more was told than there was room for");
             self.pending.push_back(*value);
         }
     }
