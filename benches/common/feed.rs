@@ -1,0 +1,225 @@
+//! Feeds to measure with: a generated day piece by piece, or a file that fits in memory; and what is done with them.
+
+use std::hint::black_box;
+
+use hairtrigger::feed::downstream::Downstream;
+use hairtrigger::feed::itch::decode;
+use hairtrigger::limits::{ITCH_SIZE_MAX, LOCATES};
+use hairtrigger::matcher::book::{Book, Levels};
+use hairtrigger::matcher::orders::{Order, Orders};
+use hairtrigger::matcher::rules::RuleLimits;
+use hairtrigger::matcher::shard::{Shard, ShardLimits};
+use hairtrigger::model::{Action, MarketEvent, Side};
+use hairtrigger::partition::{Partition, Shards};
+use hairtrigger::synth::{Day, DayParams};
+
+use super::Counted;
+
+/// Messages, each behind its length in two bytes, big-endian: a BinaryFILE.
+#[derive(Default)]
+pub struct Messages {
+    bytes: Vec<u8>,
+    /// How many.
+    pub count: usize,
+}
+
+impl Messages {
+    /// Those of a BinaryFILE.
+    pub fn of_file(bytes: Vec<u8>) -> Messages {
+        let mut messages = Messages { bytes, count: 0 };
+        messages.count = messages.iter().count();
+        messages
+    }
+
+    /// The next `count` of a day, in the place of what was there.
+    pub fn refill(&mut self, day: &mut Day, count: usize) {
+        self.bytes.clear();
+        self.count = 0;
+        let mut buffer = [0; ITCH_SIZE_MAX];
+        while self.count < count
+            && let Some(message) = day.next_into(&mut buffer)
+        {
+            self.bytes.extend((message.len() as u16).to_be_bytes());
+            self.bytes.extend(message);
+            self.count += 1;
+        }
+    }
+
+    /// One after the other.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let mut rest = self.bytes.as_slice();
+        std::iter::from_fn(move || {
+            let (size, behind) = rest.split_first_chunk()?;
+            let (message, behind) = behind.split_at_checked(usize::from(u16::from_be_bytes(*size)))?;
+            rest = behind;
+            (!message.is_empty()).then_some(message)
+        })
+    }
+}
+
+/// A day of so many messages of 8,000 symbols.
+pub fn day(messages: usize) -> Day {
+    Day::new(DayParams { seed: 1, messages: messages as u64, symbols: 8_000 })
+}
+
+/// What is done with each message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Decoded.
+    Decode,
+    /// And its order tracked.
+    Orders,
+    /// And the book kept.
+    Books,
+    /// All that a shard does with it, from the partition on, without rules.
+    Shard,
+}
+
+impl Stage {
+    /// All, each with more than the one before.
+    pub const ALL: [Stage; 4] = [Stage::Decode, Stage::Orders, Stage::Books, Stage::Shard];
+
+    /// For tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Stage::Decode => "decode",
+            Stage::Orders => "decode, orders",
+            Stage::Books => "decode, orders, books",
+            Stage::Shard => "partition, shard (no rules)",
+        }
+    }
+}
+
+/// One shard, called directly.
+pub struct Here {
+    shard: Shard,
+    out: Counted,
+}
+
+impl Shards for Here {
+    fn count(&self) -> usize {
+        1
+    }
+
+    #[inline]
+    fn send(&mut self, _: usize, event: &MarketEvent) -> bool {
+        self.shard.event(event, &mut self.out);
+        true
+    }
+}
+
+/// The state of one stage.
+pub struct Track {
+    stage: Stage,
+    orders: Orders,
+    levels: Levels,
+    books: Vec<Book>,
+    partition: Partition<Here>,
+    sequence: u64,
+}
+
+impl Track {
+    /// With room for so many orders.
+    pub fn new(stage: Stage, orders_max: usize) -> Track {
+        let rules = RuleLimits { rules_max: 1, account_rules_max: vec![], policies_max: 1, fixed: true };
+        let limits = ShardLimits { rules, symbols_max: 1 << 14, orders_max, levels_max: 1 << 20 };
+        let here = Here { shard: Shard::new(limits), out: Counted::default() };
+        Track {
+            stage,
+            orders: Orders::new(orders_max, false),
+            levels: Levels::new(1 << 20, 1 << 14, true),
+            books: vec![Book::default(); LOCATES],
+            partition: Partition::new(here, Box::new(|_| 0)),
+            sequence: 0,
+        }
+    }
+
+    /// Forgets all orders and books.
+    pub fn begin_day(&mut self) {
+        self.orders.clear();
+        self.levels.clear();
+        self.books.fill(Book::default());
+        self.sequence = 0;
+        self.partition.session(*b"         1", false);
+    }
+
+    /// Takes messages.
+    pub fn take(&mut self, messages: &Messages) {
+        match self.stage {
+            Stage::Decode => messages.iter().for_each(|message| _ = black_box(decode(message))),
+            Stage::Orders => messages.iter().for_each(|message| self.track(message, false)),
+            Stage::Books => messages.iter().for_each(|message| self.track(message, true)),
+            Stage::Shard => messages.iter().for_each(|message| self.route(message)),
+        }
+    }
+
+    /// Takes one.
+    #[inline]
+    pub fn take_one(&mut self, message: &[u8]) {
+        match self.stage {
+            Stage::Decode => _ = black_box(decode(message)),
+            Stage::Orders => self.track(message, false),
+            Stage::Books => self.track(message, true),
+            Stage::Shard => self.route(message),
+        }
+    }
+
+    /// Orders alive: so that a run cannot be of nothing.
+    pub fn orders_live(&self) -> usize {
+        self.orders.count() + self.partition.shards.shard.counts().orders_live as usize
+    }
+
+    #[inline]
+    fn route(&mut self, message: &[u8]) {
+        self.sequence += 1;
+        black_box(self.partition.message(self.sequence, 0, message));
+    }
+
+    #[inline]
+    fn track(&mut self, message: &[u8], books: bool) {
+        let Ok((event, _)) = decode(message) else { return };
+        let book = &mut self.books[usize::from(event.locate)];
+        match event.action {
+            Action::Add => {
+                let order = Order { price: event.price, size: event.size, side: event.side };
+                Self::add(&mut self.orders, &mut self.levels, book, event.locate, event.order_ref, order, books);
+            }
+            Action::Execute | Action::ExecuteAtPrice | Action::Cancel => {
+                if let Some(order) = self.orders.reduce(event.locate, event.order_ref, event.size)
+                    && books
+                {
+                    book.reduce(&mut self.levels, order.side, order.price, event.size.min(order.size));
+                }
+            }
+            Action::Delete | Action::Replace => {
+                let Some(old) = self.orders.remove(event.locate, event.order_ref) else { return };
+                if books {
+                    book.reduce(&mut self.levels, old.side, old.price, old.size);
+                }
+                if event.action == Action::Replace {
+                    let order = Order { price: event.price, size: event.size, ..old };
+                    Self::add(&mut self.orders, &mut self.levels, book, event.locate, event.second_ref, order, books);
+                }
+            }
+            _ => (),
+        }
+        if books {
+            black_box(book.best(&self.levels, Side::Bid));
+        }
+    }
+
+    #[inline]
+    fn add(
+        orders: &mut Orders,
+        levels: &mut Levels,
+        book: &mut Book,
+        locate: u16,
+        reference: u64,
+        order: Order,
+        books: bool,
+    ) {
+        if order.size > 0 && orders.insert(locate, reference, order).is_ok() && books {
+            book.add(levels, order.side, order.price, order.size).expect("the pool is made for the day");
+        }
+    }
+}

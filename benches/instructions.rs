@@ -1,0 +1,117 @@
+//! How many instructions does each hot path take? The same on every machine and however busy it is, so a later change shows.
+//!
+//! Each path is run under callgrind with N operations and with 2 N; the difference divided by N is what one takes, whatever
+//! comes before. Needs `valgrind` when run as a bench; under `cargo test` the paths are only run.
+//!
+//!     cargo bench --bench instructions [-- --operations N]
+
+mod common;
+
+use std::hint::black_box;
+use std::process::Command;
+
+use common::feed::{Messages, Stage, Track, day};
+use common::rules::{CENT, Loaded, SYMBOLS, price_of};
+use common::{Args, Counted};
+
+/// Rules held in the paths about rules.
+const RULES: usize = 100_000;
+const PATHS: [&str; 10] = [
+    "decode",
+    "decode, orders",
+    "decode, orders, books",
+    "partition, shard (no rules)",
+    "tick, no rule fires",
+    "tick, loop alone",
+    "set, new",
+    "set, replaces",
+    "remove",
+    "alert fired",
+];
+
+fn main() {
+    let args = Args::read();
+    let operations = args.number("operations", 50_000, 500);
+    match args.text("path") {
+        Some(path) => run(path, args.number("run", 0, 0), operations),
+        None if args.is_bench() => PATHS.iter().for_each(|path| count(path, operations)),
+        None => PATHS.iter().for_each(|path| run(path, operations, operations)),
+    }
+}
+
+fn count(path: &str, operations: usize) {
+    let of = |run: usize| -> Option<u64> {
+        let mut valgrind = Command::new("valgrind");
+        valgrind.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(std::env::current_exe().ok()?);
+        valgrind.args(["--path", path, "--run", &run.to_string(), "--operations", &operations.to_string()]);
+        let told = String::from_utf8(valgrind.output().ok()?.stderr).ok()?;
+        told.lines().find_map(|line| line.split_once("Collected :")?.1.trim().parse().ok())
+    };
+    match (of(operations), of(2 * operations)) {
+        (Some(one), Some(two)) => println!("{path:<28} {:8.1} instructions", (two - one) as f64 / operations as f64),
+        _ => println!("{path:<28} not measured: valgrind does not run here"),
+    }
+}
+
+/// Carries out `run` operations of a path, of at most twice `operations`.
+fn run(path: &str, run: usize, operations: usize) {
+    let stage = Stage::ALL.into_iter().find(|stage| stage.name() == path);
+    if let Some(stage) = stage {
+        return messages(stage, run, operations);
+    }
+    let mut loaded = Loaded::new(RULES + 2 * operations);
+    loaded.fill(RULES);
+    match path {
+        "set, new" => loaded.fill(RULES + run),
+        "set, replaces" => (0..run as u64).for_each(|user| set(&mut loaded, user)),
+        "remove" => (0..run as u64).for_each(|user| remove(&mut loaded, user)),
+        "alert fired" => fire(&mut loaded, run),
+        _ => (0..run).for_each(|at| tick(&mut loaded, at, path == "tick, no rule fires")),
+    }
+    black_box(&loaded.out);
+}
+
+fn messages(stage: Stage, run: usize, operations: usize) {
+    // What comes before fills the books: a day's first messages are all adds.
+    let mut day = day(1_000_000);
+    let (mut before, mut half) = (Messages::default(), Messages::default());
+    let mut track = Track::new(stage, 1 << 16);
+    before.refill(&mut day, 100_000);
+    track.take(&before);
+    for at in 0..2 {
+        half.refill(&mut day, operations);
+        if run > at * operations {
+            track.take(&half);
+        }
+    }
+}
+
+fn set(loaded: &mut Loaded, user: u64) {
+    let command = loaded.set_of(user);
+    loaded.command(&command);
+}
+
+fn remove(loaded: &mut Loaded, user: u64) {
+    let command = loaded.remove_of(user);
+    loaded.command(&command);
+}
+
+fn tick(loaded: &mut Loaded, at: usize, to_shard: bool) {
+    let symbol = loaded.below(SYMBOLS);
+    let event = loaded.print(symbol, price_of(symbol) + (at & 1) as i64 * (CENT / 2));
+    let event = black_box(event);
+    if to_shard {
+        loaded.shard.event(&event, &mut loaded.out);
+    }
+}
+
+/// One tick a symbol, down to nothing, until so many rules have fired.
+fn fire(loaded: &mut Loaded, run: usize) {
+    let (before, mut symbol) = (loaded.out.alerts, 0);
+    while loaded.out.alerts < before + run as u64 && symbol < SYMBOLS {
+        loaded.tick(symbol, 0);
+        symbol += 1;
+    }
+    let Counted { alerts, .. } = loaded.out;
+    assert!(alerts > before || run == 0, "rules fire");
+}
