@@ -5,6 +5,7 @@ use std::hint::black_box;
 use hairtrigger::feed::downstream::Downstream;
 use hairtrigger::feed::itch::decode;
 use hairtrigger::limits::{ITCH_SIZE_MAX, LOCATES};
+use hairtrigger::matcher::ahead::Ahead;
 use hairtrigger::matcher::book::{Book, Levels};
 use hairtrigger::matcher::orders::{Order, Orders};
 use hairtrigger::matcher::rules::RuleLimits;
@@ -90,9 +91,10 @@ impl Stage {
     }
 }
 
-/// One shard, called directly.
+/// One shard on this thread, as in `replay`.
 pub struct Here {
     shard: Shard,
+    ahead: Ahead,
     out: Counted,
 }
 
@@ -103,7 +105,7 @@ impl Shards for Here {
 
     #[inline]
     fn send(&mut self, _: usize, event: &MarketEvent) -> bool {
-        self.shard.event(event, &mut self.out);
+        self.ahead.push(event, &mut self.shard, &mut self.out);
         true
     }
 }
@@ -123,7 +125,7 @@ impl Track {
     pub fn new(stage: Stage, orders_max: usize) -> Track {
         let rules = RuleLimits { rules_max: 1, account_rules_max: vec![], policies_max: 1, fixed: true };
         let limits = ShardLimits { rules, symbols_max: 1 << 14, orders_max, levels_max: 1 << 20 };
-        let here = Here { shard: Shard::new(limits), out: Counted::default() };
+        let here = Here { shard: Shard::new(limits), ahead: Ahead::default(), out: Counted::default() };
         Track {
             stage,
             orders: Orders::new(orders_max, false),
@@ -218,7 +220,7 @@ impl Track {
         order: Order,
         books: bool,
     ) {
-        if order.size > 0 && orders.insert(locate, reference, order).is_ok() && books {
+        if order.size > 0 && orders.put(locate, reference, order).is_ok() && books {
             book.add(levels, order.side, order.price, order.size).expect("the pool is made for the day");
         }
     }

@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 
+use super::ahead::Ahead;
 use super::shard::{Outputs, Shard, ShardCounts};
 use crate::agent::Agent;
 use crate::limits::{COMMANDS_PER_CYCLE, EVENTS_PER_CYCLE, FIRINGS_PER_CYCLE, PENDING_MAX};
@@ -34,6 +35,7 @@ pub struct MatcherRings {
 pub struct MatcherAgent {
     name: String,
     shard: Shard,
+    ahead: Ahead,
     market: Receiver<MarketEvent>,
     rules: Receiver<RuleCommand>,
     out: Out,
@@ -99,7 +101,7 @@ impl MatcherAgent {
     pub fn new(number: usize, shard: Shard, rings: MatcherRings, clock: Clock) -> MatcherAgent {
         let MatcherRings { market, rules, alerts, applied } = rings;
         let out = Out { alerts: Way::new(alerts), applied: Way::new(applied), clock };
-        MatcherAgent { name: format!("matcher-{number}"), shard, market, rules, out }
+        MatcherAgent { name: format!("matcher-{number}"), shard, ahead: Ahead::default(), market, rules, out }
     }
 
     /// What the shard counted so far.
@@ -126,7 +128,9 @@ impl Agent for MatcherAgent {
         let (shard, out) = (&mut self.shard, &mut self.out);
         work += shard.step(budget, out);
         if shard.room() > EVENTS_PER_CYCLE {
-            work += self.market.drain(EVENTS_PER_CYCLE, |event| shard.event(event, out));
+            let ahead = &mut self.ahead;
+            work += self.market.drain(EVENTS_PER_CYCLE, |event| ahead.push(event, shard, out));
+            ahead.flush(shard, out);
         }
         if shard.room() > COMMANDS_PER_CYCLE && shard.walk_room() >= COMMANDS_PER_CYCLE {
             work += self.rules.drain(COMMANDS_PER_CYCLE, |command| shard.command(command, out));

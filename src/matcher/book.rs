@@ -1,6 +1,6 @@
 //! A symbol's displayed book: shares by price, both sides, best price at the hot end of a ladder.
 
-use super::ladder::{Ladder, Place, Pool, PoolFull};
+use super::ladder::{Ladder, Pool, PoolFull};
 use crate::model::Side;
 
 /// Both sides of a book, in a pool that all books of a shard share.
@@ -41,27 +41,43 @@ impl Book {
         ladder.hot(levels).map(|(key, _)| turn(side, key))
     }
 
+    /// Has what a change of a side begins with fetched; with `tail`, when that is there, what it goes on with.
+    #[inline]
+    pub fn prefetch(&self, levels: &Levels, side: Side, tail: bool) {
+        let ladder = match side {
+            Side::Bid => &self.bids,
+            Side::Ask => &self.asks,
+        };
+        if tail {
+            ladder.prefetch_tail(levels);
+        } else {
+            ladder.prefetch_hot(levels);
+        }
+    }
+
     /// Adds shares at a price.
     /// # Errors
     /// [`PoolFull`] when the price is new and no level is left; nothing is done then.
     #[inline]
     pub fn add(&mut self, levels: &mut Levels, side: Side, price: i64, size: u32) -> Result<(), PoolFull> {
         let (ladder, key) = (self.side(side), turn(side, price));
-        if let Some(shares) = ladder.get_mut(levels, key) {
+        let spot = ladder.spot(levels, key);
+        if let Some(shares) = spot.value(levels, key) {
             *shares += u64::from(size);
             return Ok(());
         }
-        ladder.insert(levels, Place { key, version: 0 }, u64::from(size), |_| 0)
+        ladder.insert_at(levels, spot, key, u64::from(size))
     }
 
     /// Takes shares away; a price without shares is gone.
     #[inline]
     pub fn reduce(&mut self, levels: &mut Levels, side: Side, price: i64, size: u32) {
         let (ladder, key) = (self.side(side), turn(side, price));
-        let Some(shares) = ladder.get_mut(levels, key) else { return };
+        let spot = ladder.spot(levels, key);
+        let Some(shares) = spot.value(levels, key) else { return };
         *shares = shares.saturating_sub(u64::from(size));
         if *shares == 0 {
-            ladder.remove(levels, Place { key, version: 0 }, |_| 0);
+            ladder.remove_at(levels, spot, key);
         }
     }
 

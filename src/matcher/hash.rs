@@ -19,6 +19,12 @@ impl Hasher {
         Hasher { keys: [draw(), draw() | 1] }
     }
 
+    /// The hash of `(a, b)` by one multiplication: for tables where a miss costs little.
+    #[inline]
+    pub fn quick(&self, a: u64, b: u64) -> u64 {
+        fold(a ^ self.keys[0], b ^ self.keys[1])
+    }
+
     /// The hash of `(a, b)`.
     #[inline]
     pub fn hash(&self, a: u64, b: u64) -> u64 {

@@ -9,6 +9,8 @@
 //! tombstones, no rehash, never a pause. About 5.4 bytes a rule at full capacity. Hash bits beside the number keep a
 //! search from touching records that cannot be it. (After F14, Facebook's hash table.)
 
+use crate::sys::memory::on_huge_pages;
+
 /// Slots of a chunk that hold records; the 16th counts overflows.
 const SLOTS: usize = 15;
 /// Slots per hundred that may be used: above it chunks overflow often.
@@ -29,8 +31,10 @@ impl Index {
     pub fn new(count_max: usize, grows: bool) -> Index {
         let bits = if grows { 31 } else { usize::BITS - count_max.leading_zeros() };
         let chunks = Self::chunks_for(count_max);
+        let table = vec![[0; SLOTS + 1]; chunks];
+        on_huge_pages(&table);
         Index {
-            chunks: vec![[0; SLOTS + 1]; chunks],
+            chunks: table,
             number_mask: ((1u64 << bits) - 1) as u32,
             count: 0,
             count_max: if grows { Self::capacity(chunks) } else { count_max },

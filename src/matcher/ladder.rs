@@ -18,6 +18,8 @@
 //! Tried and left: a sorted `Vec` of chunks (its index is moved in bulk: 10 us at a million rules of one symbol), a
 //! skip list and a treap (a cache miss a level, 8 to 16 bytes of links a rule).
 
+use crate::sys::memory::{on_huge_pages, prefetch};
+
 /// No node.
 const NONE: u32 = u32::MAX;
 /// Entries of a leaf: 62 fill twelve cache lines where the value is a rule's number.
@@ -47,6 +49,7 @@ impl Place {
 }
 
 #[derive(Clone)]
+#[repr(C)]
 struct Leaf<V> {
     len: u32,
     keys: [i64; LEAF],
@@ -75,7 +78,9 @@ struct Nodes<N> {
 impl<N> Nodes<N> {
     fn new(max: usize, reserve: bool) -> Nodes<N> {
         let reserved = if reserve { max } else { 0 };
-        Nodes { nodes: Vec::with_capacity(reserved), free: Vec::with_capacity(reserved), max }
+        let nodes = Vec::with_capacity(reserved);
+        on_huge_pages(&nodes);
+        Nodes { nodes, free: Vec::with_capacity(reserved), max }
     }
 
     fn available(&self) -> usize {
@@ -162,6 +167,25 @@ impl Default for Ladder {
     }
 }
 
+/// Where a key stands in a ladder: which leaf, which entry. Void after the next change of the ladder.
+#[derive(Clone, Copy)]
+pub struct Spot {
+    leaf: u32,
+    at: usize,
+}
+
+impl Spot {
+    /// The value there, if it is of this key.
+    #[inline]
+    pub fn value<V: Copy + Default>(self, pool: &mut Pool<V>, key: i64) -> Option<&mut V> {
+        if self.leaf == NONE {
+            return None;
+        }
+        let leaf = pool.leaf_mut(self.leaf);
+        (self.at < leaf.len as usize && leaf.keys[self.at] == key).then(|| &mut leaf.values[self.at])
+    }
+}
+
 /// The way from the root to a leaf: inner nodes, and which child was taken in each.
 struct Path {
     steps: [(u32, u32); HEIGHT_MAX],
@@ -214,6 +238,12 @@ impl Ladder {
         value: V,
         version_of: impl Fn(V) -> u64,
     ) -> Result<(), PoolFull> {
+        if self.is_near(pool, place.key) && (pool.leaf(self.hot).len as usize) < LEAF {
+            let leaf = pool.leaf_mut(self.hot);
+            let at = leaf.position(place, &version_of);
+            leaf.open(at, place.key, value);
+            return Ok(());
+        }
         if !pool.has_room() || self.height as usize == HEIGHT_MAX {
             return Err(PoolFull);
         }
@@ -232,6 +262,12 @@ impl Ladder {
         let at = leaf.position(place, &version_of);
         leaf.open(at, place.key, value);
         Ok(())
+    }
+
+    /// True when an entry of this key stands or would stand in the last leaf, whatever its version.
+    #[inline]
+    fn is_near<V: Copy + Default>(&self, pool: &Pool<V>, key: i64) -> bool {
+        !self.is_empty() && (self.height == 0 || pool.leaf(self.hot).keys[0] < key)
     }
 
     /// Takes out the entry at exactly this place.
@@ -260,17 +296,65 @@ impl Ladder {
         Some(value)
     }
 
-    /// The value at a key, in a ladder whose keys are unique (version 0 throughout).
+    /// Where a key stands or would stand, in a ladder whose keys are unique (version 0 throughout). Most are near the hot
+    /// end: then no inner node is asked.
     #[inline]
-    pub fn get_mut<'p, V: Copy + Default>(&self, pool: &'p mut Pool<V>, key: i64) -> Option<&'p mut V> {
+    pub fn spot<V: Copy + Default>(&self, pool: &Pool<V>, key: i64) -> Spot {
         if self.is_empty() {
-            return None;
+            return Spot { leaf: NONE, at: 0 };
         }
         let near = self.height == 0 || pool.leaf(self.hot).keys[0] <= key;
-        let id = if near { self.hot } else { self.path_to(pool, Place { key, version: 0 }).leaf };
-        let leaf = pool.leaf_mut(id);
-        let at = leaf.lower_bound(key);
-        (at < leaf.len as usize && leaf.keys[at] == key).then(|| &mut leaf.values[at])
+        let leaf = if near { self.hot } else { self.path_to(pool, Place { key, version: 0 }).leaf };
+        Spot { leaf, at: pool.leaf(leaf).lower_bound(key) }
+    }
+
+    /// Puts an entry where [`Self::spot`] found that its key would stand.
+    /// # Errors
+    /// [`PoolFull`], and nothing done.
+    #[inline]
+    pub fn insert_at<V: Copy + Default>(
+        &mut self,
+        pool: &mut Pool<V>,
+        spot: Spot,
+        key: i64,
+        value: V,
+    ) -> Result<(), PoolFull> {
+        if spot.leaf == NONE || pool.leaf(spot.leaf).len as usize == LEAF {
+            return self.insert(pool, Place { key, version: 0 }, value, |_| 0);
+        }
+        pool.leaf_mut(spot.leaf).open(spot.at, key, value);
+        Ok(())
+    }
+
+    /// Takes out the entry that [`Self::spot`] found.
+    #[inline]
+    pub fn remove_at<V: Copy + Default>(&mut self, pool: &mut Pool<V>, spot: Spot, key: i64) {
+        let leaf = pool.leaf_mut(spot.leaf);
+        let kept = if self.height == 0 { 1 } else { LEAF / 2 };
+        if leaf.len as usize > kept {
+            leaf.close(spot.at);
+        } else {
+            self.remove(pool, Place { key, version: 0 }, |_| 0);
+        }
+    }
+
+    /// Has the head of the last leaf fetched.
+    #[inline]
+    pub fn prefetch_hot<V: Copy + Default>(&self, pool: &Pool<V>) {
+        if !self.is_empty() {
+            prefetch(pool.leaf(self.hot));
+        }
+    }
+
+    /// Has the hot end fetched, when the head of the last leaf is there.
+    #[inline]
+    pub fn prefetch_tail<V: Copy + Default>(&self, pool: &Pool<V>) {
+        if !self.is_empty() {
+            let leaf = pool.leaf(self.hot);
+            let tail = leaf.len as usize - 1;
+            prefetch(&leaf.keys[tail]);
+            prefetch(&leaf.values[tail]);
+        }
     }
 
     /// Hands out all entries from the cold end to the hot end.

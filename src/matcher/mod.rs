@@ -9,6 +9,7 @@
 //! ```
 
 pub mod agent;
+pub mod ahead;
 pub mod book;
 mod commands;
 mod firing;

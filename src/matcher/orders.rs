@@ -1,13 +1,14 @@
 //! Living orders: (locate, reference) to price, size and side.
 //!
 //! Open addressing with linear probing, at most 3/4 full; a removed entry's followers move up, so there are no
-//! tombstones and a table that lived a day is as quick as a new one. 24 bytes an order.
+//! tombstones and a table that lived a day is as quick as a new one. 32 bytes an order, which never lie across two lines.
 //!
 //! Live the capacity is fixed (`orders_live_max`): one order more is refused and counted, and prices that come from
 //! orders are flagged. Offline the table grows.
 
 use super::hash::Hasher;
 use crate::model::Side;
+use crate::sys::memory::{on_huge_pages, prefetch};
 
 /// A living order. `size` is never 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +22,7 @@ pub struct Order {
 }
 
 #[derive(Clone, Copy)]
+#[repr(align(32))]
 struct Entry {
     reference: u64,
     order: Order,
@@ -49,7 +51,7 @@ impl Orders {
     pub fn new(count_max: usize, grows: bool) -> Orders {
         let places = (count_max.max(8) * 4 / 3 + 1).next_power_of_two();
         Orders {
-            entries: vec![FREE; places],
+            entries: free_places(places),
             mask: places - 1,
             count: 0,
             count_max: if grows { places / 4 * 3 } else { count_max },
@@ -65,7 +67,7 @@ impl Orders {
 
     #[inline]
     fn home(&self, locate: u16, reference: u64) -> usize {
-        self.hasher.hash(reference, u64::from(locate)) as usize & self.mask
+        self.hasher.quick(reference, u64::from(locate)) as usize & self.mask
     }
 
     /// The place of an order, or the free one where it would be.
@@ -88,22 +90,41 @@ impl Orders {
         (order.size > 0).then_some(order)
     }
 
-    /// Puts an order that is not there. Its size is not 0.
+    /// Has the place where an order's search begins fetched.
+    #[inline]
+    pub fn prefetch(&self, locate: u16, reference: u64) {
+        prefetch(&self.entries[self.home(locate, reference)]);
+    }
+
+    /// The side of an order, if it lies where its search begins: what can be told without a second miss.
+    #[inline]
+    pub fn peek_side(&self, locate: u16, reference: u64) -> Option<Side> {
+        let entry = &self.entries[self.home(locate, reference)];
+        (entry.reference == reference).then_some(entry.order.side)
+    }
+
+    /// Puts an order, whose size is not 0. Returns the one that lived under its reference, if any.
     /// # Errors
     /// [`OrdersFull`], and nothing done.
     #[inline]
-    pub fn insert(&mut self, locate: u16, reference: u64, order: Order) -> Result<(), OrdersFull> {
-        debug_assert!(order.size > 0 && self.get(locate, reference).is_none());
+    pub fn put(&mut self, locate: u16, reference: u64, order: Order) -> Result<Option<Order>, OrdersFull> {
+        debug_assert!(order.size > 0);
+        let mut at = self.find(locate, reference);
+        let old = self.entries[at].order;
+        if old.size > 0 {
+            self.entries[at].order = order;
+            return Ok(Some(old));
+        }
         if self.count >= self.count_max {
             if !self.grows {
                 return Err(OrdersFull);
             }
             self.grow();
+            at = self.find(locate, reference);
         }
-        let at = self.find(locate, reference);
         self.entries[at] = Entry { reference, order, locate };
         self.count += 1;
-        Ok(())
+        Ok(None)
     }
 
     /// Takes `size` shares off a living order; one that has none left is gone. Returns the order as it was.
@@ -157,7 +178,7 @@ impl Orders {
 
     fn grow(&mut self) {
         let places = self.entries.len() * 2;
-        let old = std::mem::replace(&mut self.entries, vec![FREE; places]);
+        let old = std::mem::replace(&mut self.entries, free_places(places));
         self.mask = places - 1;
         self.count_max = places / 4 * 3;
         for entry in old.into_iter().filter(|entry| entry.order.size > 0) {
@@ -165,6 +186,13 @@ impl Orders {
             self.entries[at] = entry;
         }
     }
+}
+
+fn free_places(count: usize) -> Vec<Entry> {
+    let mut entries = Vec::with_capacity(count);
+    on_huge_pages(&entries);
+    entries.resize(count, FREE);
+    entries
 }
 
 #[cfg(test)]
@@ -182,10 +210,9 @@ mod tests {
             let mut model: HashMap<(u16, u64), Order> = HashMap::new();
             for (locate, reference, size, add) in steps {
                 let key = (locate, reference);
-                if add && size > 0 && !model.contains_key(&key) {
+                if add && size > 0 {
                     let order = Order { price: reference as i64, size: size * 2, side: Side::Ask };
-                    prop_assert!(orders.insert(locate, reference, order).is_ok());
-                    model.insert(key, order);
+                    prop_assert_eq!(orders.put(locate, reference, order), Ok(model.insert(key, order)));
                 } else {
                     let before = model.get(&key).copied();
                     prop_assert_eq!(orders.reduce(locate, reference, size), before);
@@ -208,9 +235,10 @@ mod tests {
     fn a_fixed_table_refuses_one_more_and_takes_again_after_a_delete() {
         let mut orders = Orders::new(100, false);
         let order = Order { price: 1, size: 1, side: Side::Bid };
-        assert!((0..100).all(|n| orders.insert(1, n, order).is_ok()));
-        assert_eq!(orders.insert(1, 100, order), Err(OrdersFull));
+        assert!((0..100).all(|n| orders.put(1, n, order) == Ok(None)));
+        assert_eq!(orders.put(1, 100, order), Err(OrdersFull));
+        assert_eq!(orders.put(1, 99, order), Ok(Some(order)), "in the place of one that lives");
         assert_eq!(orders.remove(1, 7), Some(order));
-        assert_eq!(orders.insert(1, 100, order), Ok(()));
+        assert_eq!(orders.put(1, 100, order), Ok(None));
     }
 }

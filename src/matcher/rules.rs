@@ -6,6 +6,7 @@ use super::hash::Hasher;
 use super::index::Index;
 use super::policies::{Policies, Policy};
 use crate::model::{AccountId, Comparison, Fire, NEVER, Nanos, OnSet, Price, Refusal, RuleSpec, Signal};
+use crate::sys::memory::on_huge_pages;
 
 /// Symbols that a shard can number in a rule's 20 bits.
 pub const SYMBOLS_MAX: usize = 1 << 20;
@@ -173,8 +174,10 @@ impl Rules {
     pub fn new(limits: RuleLimits) -> Rules {
         // One more than may live: a replacement comes before the rule that it replaces goes.
         let reserved = if limits.fixed { limits.rules_max + 1 } else { 0 };
+        let rules = Vec::with_capacity(reserved);
+        on_huge_pages(&rules);
         Rules {
-            rules: Vec::with_capacity(reserved),
+            rules,
             free: NONE,
             count: 0,
             cold: Vec::with_capacity(reserved),

@@ -27,6 +27,7 @@ use crate::limits::{HELD_MAX, LOCATES};
 use crate::model::{
     Action, Alert, AlertKind, Applied, MarketEvent, Nanos, RuleCommand, RuleKey, Side, Signal, event_flag,
 };
+use crate::sys::memory::prefetch;
 
 /// Where a shard's words go.
 pub trait Outputs {
@@ -164,7 +165,7 @@ impl Shard {
     }
 
     /// Takes an event. [`Self::room`] is not 0.
-    #[inline]
+    #[inline(always)]
     pub fn event(&mut self, event: &MarketEvent, out: &mut impl Outputs) {
         self.counts.events += 1;
         self.note(event);
@@ -178,9 +179,53 @@ impl Shard {
         if symbol == NONE || !is_about_a_symbol(event.action) {
             return self.general(event, self.moment, out);
         }
-        match self.symbols.get(symbol).job {
+        let job = self.symbols.get(symbol).job;
+        match job {
+            NONE if event.action == Action::Trade && self.is_quiet(symbol, event.price) => (),
             NONE => self.apply(symbol, event, self.moment, out),
-            job => self.wait(job, Work::Event(*event)),
+            _ => self.wait(job, Work::Event(*event)),
+        }
+    }
+
+    /// True for a print that fires nothing and ends no gap; it is noted then. [`Self::apply`] would do the same with three
+    /// times the instructions.
+    #[inline]
+    fn is_quiet(&mut self, symbol: u32, price: i64) -> bool {
+        let state = self.symbols.get_mut(symbol);
+        let quiet = !state.is_triggered(0, price) && state.after_gap & 1 == 0 && state.epoch == self.moment.epoch;
+        if quiet {
+            state.note_last(price);
+            self.counts.prints += 1;
+        }
+        quiet
+    }
+
+    /// Has fetched what an event that comes soon will begin with: its order's place and its symbol's first line.
+    #[inline]
+    pub fn prefetch(&self, event: &MarketEvent) {
+        if changes_book(event.action) {
+            self.orders.prefetch(event.locate, event.order_ref);
+            let symbol = self.symbols.by_locate(event.locate);
+            if symbol != NONE {
+                prefetch(self.symbols.get(symbol));
+            }
+        }
+    }
+
+    /// Has fetched what it goes on with, when [`Self::prefetch`] has had its effect: the side of the book; with `tail`,
+    /// when that too is there, the best levels of it.
+    #[inline]
+    pub fn prefetch_book(&self, event: &MarketEvent, tail: bool) {
+        let symbol = self.symbols.by_locate(event.locate);
+        if symbol == NONE || !changes_book(event.action) {
+            return;
+        }
+        let side = match event.action {
+            Action::Add => Some(event.side),
+            _ => self.orders.peek_side(event.locate, event.order_ref),
+        };
+        if let Some(side) = side {
+            self.symbols.get(symbol).book.prefetch(&self.levels, side, tail);
         }
     }
 
@@ -200,6 +245,7 @@ impl Shard {
         }
     }
 
+    #[cold]
     fn wait(&mut self, job: u32, work: Work) {
         self.held.wait(job, work, self.moment);
         self.counts.held_high_water = self.counts.held_high_water.max((HELD_MAX - self.held.room()) as u64);
@@ -216,6 +262,15 @@ impl Shard {
     /// Notes what an event changes for all that comes after it, though it may itself have to wait.
     #[inline]
     fn note(&mut self, event: &MarketEvent) {
+        if !matches!(event.action, Action::Session | Action::Gap | Action::EndOfSession) {
+            self.moment.sequence = self.moment.sequence.max(event.sequence);
+        } else {
+            self.note_rare(event);
+        }
+    }
+
+    #[cold]
+    fn note_rare(&mut self, event: &MarketEvent) {
         match event.action {
             Action::Session => {
                 self.moment.sequence = event.sequence.saturating_sub(1);
@@ -229,11 +284,12 @@ impl Shard {
             }
             // Its number is the next one, which no message has had.
             Action::EndOfSession => self.moment.sequence = self.moment.sequence.max(event.sequence.saturating_sub(1)),
-            _ => self.moment.sequence = self.moment.sequence.max(event.sequence),
+            _ => (),
         }
     }
 
     /// What concerns no symbol, or one that the shard does not know.
+    #[cold]
     fn general(&mut self, event: &MarketEvent, moment: Moment, out: &mut impl Outputs) {
         match event.action {
             Action::Define if !self.symbols.define(event.locate, event.symbol()) => self.counts.symbols_refused += 1,
@@ -270,14 +326,15 @@ impl Shard {
         self.announce(event, moment, AlertKind::Session, out);
     }
 
-    /// Applies an event of a symbol that is not being fired.
-    #[inline]
+    /// Applies an event of a symbol that is not being fired. Not inlined: [`Self::event`] stays small, so that a quiet print
+    /// saves no registers.
+    #[inline(never)]
     fn apply(&mut self, symbol: u32, event: &MarketEvent, moment: Moment, out: &mut impl Outputs) {
         let (locate, reference) = (event.locate, event.order_ref);
         match event.action {
             Action::Add => {
                 self.replace_order(symbol, event, reference, event.side);
-                self.update(symbol, event, moment, None, true, out);
+                self.touched(symbol, event, moment, out);
             }
             Action::Execute | Action::ExecuteAtPrice => match self.orders.reduce(locate, reference, event.size) {
                 None => self.counts.unknown_orders += 1,
@@ -292,14 +349,14 @@ impl Shard {
                 None => self.counts.unknown_orders += 1,
                 Some(order) => {
                     self.reduce_level(symbol, &order, event.size);
-                    self.update(symbol, event, moment, None, true, out);
+                    self.touched(symbol, event, moment, out);
                 }
             },
             Action::Delete => match self.orders.remove(locate, reference) {
                 None => self.counts.unknown_orders += 1,
                 Some(order) => {
                     self.reduce_level(symbol, &order, order.size);
-                    self.update(symbol, event, moment, None, true, out);
+                    self.touched(symbol, event, moment, out);
                 }
             },
             Action::Replace => match self.orders.remove(locate, reference) {
@@ -307,7 +364,7 @@ impl Shard {
                 Some(order) => {
                     self.reduce_level(symbol, &order, order.size);
                     self.replace_order(symbol, event, event.second_ref, order.side);
-                    self.update(symbol, event, moment, None, true, out);
+                    self.touched(symbol, event, moment, out);
                 }
             },
             Action::Trade => self.update(symbol, event, moment, Some(event.price), false, out),
@@ -328,22 +385,25 @@ impl Shard {
     /// Puts the event's order under `reference`, in the place of one that lives there.
     #[inline]
     fn replace_order(&mut self, symbol: u32, event: &MarketEvent, reference: u64, side: Side) {
-        if let Some(old) = self.orders.remove(event.locate, reference) {
-            self.reduce_level(symbol, &old, old.size);
-        }
         if event.size == 0 {
+            if let Some(old) = self.orders.remove(event.locate, reference) {
+                self.reduce_level(symbol, &old, old.size);
+            }
             return;
         }
         let order = Order { price: event.price, size: event.size, side };
+        let Ok(old) = self.orders.put(event.locate, reference, order) else { return self.refuse_order() };
+        if let Some(old) = old {
+            self.reduce_level(symbol, &old, old.size);
+        }
         let book = &mut self.symbols.get_mut(symbol).book;
         if book.add(&mut self.levels, side, order.price, order.size).is_err() {
-            self.refuse_order();
-        } else if self.orders.insert(event.locate, reference, order).is_err() {
-            book.reduce(&mut self.levels, side, order.price, order.size);
+            self.orders.remove(event.locate, reference);
             self.refuse_order();
         }
     }
 
+    #[cold]
     fn refuse_order(&mut self) {
         self.counts.orders_refused += 1;
         self.moment.book_suspect = true;
@@ -353,6 +413,15 @@ impl Shard {
     fn reduce_level(&mut self, symbol: u32, order: &Order, size: u32) {
         let book = &mut self.symbols.get_mut(symbol).book;
         book.reduce(&mut self.levels, order.side, order.price, size.min(order.size));
+    }
+
+    /// Evaluates the signals of a symbol whose book was touched without a print, if anyone looks at them.
+    #[inline]
+    fn touched(&mut self, symbol: u32, event: &MarketEvent, moment: Moment, out: &mut impl Outputs) {
+        let state = self.symbols.get(symbol);
+        if state.watches_book || state.after_gap != 0 || state.epoch != moment.epoch {
+            self.update(symbol, event, moment, None, true, out);
+        }
     }
 
     /// Evaluates the signals of a symbol after one message: `last` when it printed, the others when its book was touched.
@@ -370,7 +439,7 @@ impl Shard {
         let (mut values, mut updated, mut reached) = ([0; 4], 0u8, 0u8);
         if let Some(price) = print {
             self.counts.prints += 1;
-            state.last = Some(price);
+            state.note_last(price);
             values[0] = price;
             updated = 1;
             reached = u8::from(state.is_triggered(0, price));
@@ -433,6 +502,12 @@ impl Shard {
             },
         }
     }
+}
+
+#[inline]
+fn changes_book(action: Action) -> bool {
+    use Action::{Add, Cancel, Delete, Execute, ExecuteAtPrice, Replace};
+    matches!(action, Add | Execute | ExecuteAtPrice | Cancel | Delete | Replace)
 }
 
 #[inline]

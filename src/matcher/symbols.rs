@@ -5,6 +5,7 @@ use super::index::Index;
 use super::ladder::{Ladder, Pool};
 use crate::limits::LOCATES;
 use crate::model::{Comparison, Side, Signal, Symbol};
+use crate::sys::memory::on_huge_pages;
 
 /// No symbol, no job.
 pub const NONE: u32 = u32::MAX;
@@ -60,27 +61,27 @@ pub fn turn(ladder: usize, value: i64) -> i64 {
     if ladder & 1 == 0 { value } else { !value }
 }
 
-/// What a shard knows of a symbol. The first line is all that a tick that fires nothing reads of its rules.
+/// What a shard knows of a symbol. The first line is all that a print which fires nothing reads; a message about an order
+/// reads it too, and the second line when a rule watches the book.
 #[repr(C, align(64))]
 pub struct SymbolState {
-    /// Per ladder the key that is reached next: `i64::MIN` none, `i64::MAX` at any value.
-    pub triggers: [i64; LADDERS],
-    /// Price of the last print.
-    pub last: Option<i64>,
     /// The displayed book.
     pub book: Book,
     /// The gap count up to which `after_gap` was told.
     pub epoch: u32,
     /// Its place among the jobs while it is being fired, else [`NONE`].
     pub job: u32,
+    /// Price of the last print, where there was one.
+    last: i64,
+    has_last: bool,
     /// Bit per signal: not updated since the last unfilled gap.
     pub after_gap: u8,
     /// Some rule watches bid, ask or mid.
     pub watches_book: bool,
     /// The feed named it in this session.
     pub is_known: bool,
-    /// The feed's number for it, of its last definition.
-    pub locate: u16,
+    /// Per ladder the key that is reached next: `i64::MIN` none, `i64::MAX` at any value.
+    pub triggers: [i64; LADDERS],
     /// Its ladders.
     pub ladders: [Ladder; LADDERS],
     /// Accepted sets so far.
@@ -91,18 +92,21 @@ pub struct SymbolState {
     pub name: Symbol,
 }
 
+// The triggers of `last` are the end of the first line, all others lie in the second.
+const _: () = assert!(size_of::<SymbolState>() == 256 && std::mem::offset_of!(SymbolState, triggers) == 48);
+
 impl SymbolState {
     fn new(name: Symbol) -> SymbolState {
         SymbolState {
-            triggers: [i64::MIN; LADDERS],
-            last: None,
             book: Book::default(),
             epoch: 0,
             job: NONE,
+            last: 0,
+            has_last: false,
             after_gap: 0,
             watches_book: false,
             is_known: false,
-            locate: 0,
+            triggers: [i64::MIN; LADDERS],
             ladders: [Ladder::default(); LADDERS],
             version: 0,
             evaluated: [0; 4],
@@ -110,12 +114,19 @@ impl SymbolState {
         }
     }
 
+    /// Notes the price of a print.
+    #[inline]
+    pub fn note_last(&mut self, price: i64) {
+        self.last = price;
+        self.has_last = true;
+    }
+
     /// The value of a signal just now.
     #[inline]
     pub fn value(&self, levels: &Levels, signal: Signal) -> Option<i64> {
         let best = |side| self.book.best(levels, side);
         match signal {
-            Signal::Last => self.last,
+            Signal::Last => self.has_last.then_some(self.last),
             Signal::Bid => best(Side::Bid),
             Signal::Ask => best(Side::Ask),
             Signal::Mid => Some(midpoint(best(Side::Bid)?, best(Side::Ask)?)),
@@ -148,7 +159,7 @@ fn midpoint(bid: i64, ask: i64) -> i64 {
 pub struct Symbols {
     states: Vec<SymbolState>,
     index: Index,
-    by_locate: Vec<u32>,
+    by_locate: Box<[u32; LOCATES]>,
     count_max: usize,
 }
 
@@ -156,10 +167,12 @@ impl Symbols {
     /// Rules may name `count_max` symbols; the feed may then still name its own.
     pub fn new(count_max: usize, fixed: bool) -> Symbols {
         let all = (count_max + LOCATES).min(super::rules::SYMBOLS_MAX);
+        let states = Vec::with_capacity(if fixed { all } else { 0 });
+        on_huge_pages(&states);
         Symbols {
-            states: Vec::with_capacity(if fixed { all } else { 0 }),
+            states,
             index: Index::new(all, !fixed),
-            by_locate: vec![NONE; LOCATES],
+            by_locate: Box::new([NONE; LOCATES]),
             count_max: count_max.min(all),
         }
     }
@@ -188,9 +201,7 @@ impl Symbols {
             None => return false,
         };
         self.by_locate[usize::from(locate)] = number;
-        let state = self.get_mut(number);
-        state.is_known = true;
-        state.locate = locate;
+        self.get_mut(number).is_known = true;
         true
     }
 
@@ -218,7 +229,7 @@ impl Symbols {
     pub fn begin_session(&mut self) {
         self.by_locate.fill(NONE);
         for state in &mut self.states {
-            state.last = None;
+            state.has_last = false;
             state.book = Book::default();
             state.is_known = false;
         }

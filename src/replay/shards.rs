@@ -4,6 +4,7 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 
 use crate::limits::{MARKET_RING, SHARDS_MAX};
+use crate::matcher::ahead::Ahead;
 use crate::matcher::shard::{Outputs, Shard, ShardCounts, ShardLimits};
 use crate::model::{Action, Alert, AlertKind, Applied, MarketEvent, Nanos, Outcome, Refusal, RuleCommand};
 use crate::partition::Shards;
@@ -84,7 +85,7 @@ pub struct ReplayShards {
 
 enum Place {
     /// On the caller's thread.
-    Here(Box<Shard>, Collected),
+    Here(Box<Shard>, Collected, Ahead),
     /// On a thread each.
     Threads(Vec<Worker>),
 }
@@ -100,7 +101,7 @@ impl ReplayShards {
     pub fn new(count: usize) -> ReplayShards {
         let shard = || Box::new(Shard::new(ShardLimits::growing()));
         let place = match count {
-            1 => Place::Here(shard(), Collected::default()),
+            1 => Place::Here(shard(), Collected::default(), Ahead::default()),
             _ => Place::Threads((0..count.clamp(1, SHARDS_MAX)).map(|_| Worker::start(shard())).collect()),
         };
         ReplayShards { place }
@@ -109,7 +110,10 @@ impl ReplayShards {
     /// Gives a command to a shard.
     pub fn command(&mut self, shard: usize, command: &RuleCommand) {
         match &mut self.place {
-            Place::Here(one, told) => one.command(command, told),
+            Place::Here(one, told, ahead) => {
+                ahead.flush(one, told);
+                one.command(command, told);
+            }
             Place::Threads(workers) => workers[shard].send(Work::Command(*command)),
         }
     }
@@ -117,7 +121,10 @@ impl ReplayShards {
     /// Takes all that the shards told so far, each shard's in its order.
     pub fn collect(&mut self) -> Vec<Told> {
         match &mut self.place {
-            Place::Here(_, told) => std::mem::take(&mut told.0),
+            Place::Here(one, told, ahead) => {
+                ahead.flush(one, told);
+                std::mem::take(&mut told.0)
+            }
             Place::Threads(workers) => {
                 workers.iter_mut().for_each(|worker| worker.send(Work::Collect));
                 workers
@@ -131,7 +138,10 @@ impl ReplayShards {
     /// Ends the shards. Returns the sum of their counts.
     pub fn finish(self) -> ShardCounts {
         match self.place {
-            Place::Here(one, _) => one.counts(),
+            Place::Here(mut one, mut told, mut ahead) => {
+                ahead.flush(&mut one, &mut told);
+                one.counts()
+            }
             Place::Threads(workers) => {
                 workers.into_iter().map(Worker::finish).fold(ShardCounts::default(), |sum, one| ShardCounts {
                     prints: sum.prints + one.prints,
@@ -154,7 +164,7 @@ impl Shards for ReplayShards {
     #[inline]
     fn send(&mut self, shard: usize, event: &MarketEvent) -> bool {
         match &mut self.place {
-            Place::Here(one, told) => one.event(event, told),
+            Place::Here(one, told, ahead) => ahead.push(event, one, told),
             Place::Threads(workers) => workers[shard].send(Work::Event(*event)),
         }
         true
@@ -166,8 +176,8 @@ impl Worker {
         let (sender, mut receiver) = ring(MARKET_RING, Work::Event(MarketEvent::new(Action::Clock)));
         let (told, collected) = mpsc::channel();
         let thread = std::thread::spawn(move || {
-            let mut out = Collected::default();
-            while serve(&mut shard, &mut receiver, &mut out, &told) {}
+            let (mut out, mut ahead) = (Collected::default(), Ahead::default());
+            while serve(&mut shard, &mut ahead, &mut receiver, &mut out, &told) {}
             shard.counts()
         });
         Worker { ring: sender, told: collected, thread }
@@ -187,14 +197,26 @@ impl Worker {
 }
 
 /// Takes what is there. False when told to end.
-fn serve(shard: &mut Shard, ring: &mut Receiver<Work>, out: &mut Collected, told: &mpsc::Sender<Vec<Told>>) -> bool {
+fn serve(
+    shard: &mut Shard,
+    ahead: &mut Ahead,
+    ring: &mut Receiver<Work>,
+    out: &mut Collected,
+    told: &mpsc::Sender<Vec<Told>>,
+) -> bool {
     let mut goes_on = true;
-    let taken = ring.drain(MARKET_RING, |work| match work {
-        Work::Event(event) => shard.event(event, out),
-        Work::Command(command) => shard.command(command, out),
-        // Whoever asked may be gone: then nobody wants it.
-        Work::Collect => drop(told.send(std::mem::take(&mut out.0))),
-        Work::Finish => goes_on = false,
+    let taken = ring.drain(MARKET_RING, |work| {
+        if let Work::Event(event) = work {
+            return ahead.push(event, shard, out);
+        }
+        ahead.flush(shard, out);
+        match work {
+            Work::Event(_) => (),
+            Work::Command(command) => shard.command(command, out),
+            // Whoever asked may be gone: then nobody wants it.
+            Work::Collect => drop(told.send(std::mem::take(&mut out.0))),
+            Work::Finish => goes_on = false,
+        }
     });
     if taken == 0 {
         std::thread::yield_now();

@@ -3,4 +3,5 @@
 pub mod affinity;
 pub mod clock;
 pub mod idle;
+pub mod memory;
 pub mod topology;

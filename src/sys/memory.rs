@@ -1,0 +1,32 @@
+//! Memory: huge pages for large tables, and lines that are fetched before they are needed.
+#![allow(unsafe_code)]
+
+/// Below this a table gains nothing from huge pages.
+const HUGE_SIZE_MIN: usize = 4 << 20;
+const PAGE_SIZE: usize = 4_096;
+
+/// Asks for huge pages under all that `table` has reserved. To be called before any of it is touched; a refusal costs
+/// nothing but speed: then the table lies on ordinary pages.
+pub fn on_huge_pages<T>(table: &Vec<T>) {
+    let (start, size) = (table.as_ptr() as usize, table.capacity() * size_of::<T>());
+    let from = start.next_multiple_of(PAGE_SIZE);
+    let to = (start + size) / PAGE_SIZE * PAGE_SIZE;
+    if size >= HUGE_SIZE_MIN {
+        // SAFETY: the range lies within one allocation that `table` owns and keeps during the call, and this advice changes
+        // neither what is in memory nor what may be done with it.
+        unsafe { libc::madvise(from as *mut libc::c_void, to - from, libc::MADV_HUGEPAGE) };
+    }
+}
+
+/// Has the line that `value` begins in fetched. Only a hint: it changes nothing.
+#[inline]
+pub fn prefetch<T>(value: &T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch reads nothing into the program and faults on no address.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(value).cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = value;
+}
