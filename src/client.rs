@@ -4,7 +4,7 @@
 //! sequence numbers; the writer sends a heartbeat when it is asked and a second has passed.
 
 use std::io::{self, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
 use crate::soup::login::{Credentials, Login, NUMBER_SIZE, SESSION_SIZE, SessionId, number};
@@ -23,6 +23,9 @@ pub enum ClientError {
     /// The connection.
     #[error(transparent)]
     Io(#[from] io::Error),
+    /// No connection.
+    #[error("{0}: {1}")]
+    Connect(SocketAddr, io::Error),
     /// Where the client writes what it reads.
     #[error("output: {0}")]
     Output(io::Error),
@@ -52,7 +55,7 @@ pub enum ClientError {
 impl ClientError {
     /// True when connecting again may help.
     pub fn is_transient(&self) -> bool {
-        matches!(self, ClientError::Io(_) | ClientError::Closed | ClientError::Silent)
+        matches!(self, ClientError::Io(_) | ClientError::Connect(..) | ClientError::Closed | ClientError::Silent)
     }
 }
 
@@ -128,7 +131,8 @@ impl Client {
     pub fn connect(address: impl ToSocketAddrs, request: &Request) -> Result<Client, ClientError> {
         let mut result = Err(ClientError::Io(io::Error::other("the address names no host")));
         for address in address.to_socket_addrs()? {
-            let stream = TcpStream::connect_timeout(&address, CONNECT_MAX).map_err(ClientError::Io);
+            let stream =
+                TcpStream::connect_timeout(&address, CONNECT_MAX).map_err(|error| ClientError::Connect(address, error));
             result = stream.and_then(|stream| Client::log_in(stream, request));
             if result.is_ok() {
                 break;

@@ -57,7 +57,7 @@
 //! | pure, shared | [`soup`]: SoupBinTCP framing and sessions |
 //! | stages, none knows another | [`feed`], [`matcher`], [`control`], [`gateway`]; [`rules_csv`], [`plan`], [`runner`], [`doctor`], [`synth`] |
 //! | above one stage | [`partition`] (the feed's way to the shards), [`publish`], [`client`], [`inspect`] |
-//! | whole | [`replay`], [`config`], then [`engine`]: the only wiring. Read it next |
+//! | whole | [`replay`], [`config`], then [`engine`]: the only wiring. Read it next; [`demo`]: it and all around it in one process |
 //!
 //! A network boundary is always three files: `wire` (bytes), `session` (the state machine), `agent` (sockets and rings).
 
@@ -65,6 +65,7 @@ pub mod agent;
 pub mod client;
 pub mod config;
 pub mod control;
+pub mod demo;
 pub mod doctor;
 pub mod engine;
 pub mod feed;

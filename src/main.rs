@@ -51,6 +51,11 @@ fn main() -> ExitCode {
         Command::Doctor(args) => cli::doctor::run(args),
     };
     result.unwrap_or_else(|error| {
+        // Whoever reads no further has what was wanted.
+        let kind = error.downcast_ref().map(std::io::Error::kind);
+        if kind == Some(std::io::ErrorKind::BrokenPipe) {
+            return ExitCode::SUCCESS;
+        }
         eprintln!("hairtrigger: {error}");
         ExitCode::FAILURE
     })

@@ -106,10 +106,18 @@ struct Fault {
 /// [`CsvError`]: it cannot be read, or something in it is wrong.
 pub fn read(path: &Path) -> Result<RulesFile, CsvError> {
     let text = std::fs::read(path).map_err(|source| CsvError::Io { path: path.into(), source })?;
-    parse(&text).map_err(|Fault { line, column, expected }| CsvError::Bad { path: path.into(), line, column, expected })
+    parse(&text, path)
 }
 
-fn parse(text: &[u8]) -> Result<RulesFile, Fault> {
+/// Reads a rules file's text. `path` is only for messages.
+/// # Errors
+/// [`CsvError::Bad`].
+pub fn parse(text: &[u8], path: &Path) -> Result<RulesFile, CsvError> {
+    let bad = |Fault { line, column, expected }| CsvError::Bad { path: path.into(), line, column, expected };
+    parse_text(text).map_err(bad)
+}
+
+fn parse_text(text: &[u8]) -> Result<RulesFile, Fault> {
     let fault = |line, expected: &str| Fault { line, column: None, expected: expected.into() };
     if text.starts_with(b"\xef\xbb\xbf") {
         return Err(fault(1, "a header, found a byte order mark"));
@@ -328,21 +336,22 @@ mod tests {
     use super::*;
 
     fn error(text: &str) -> String {
-        let fault = parse(text.as_bytes()).expect_err("it was taken");
+        let fault = parse_text(text.as_bytes()).expect_err("it was taken");
         format!("{}:{}:{}", fault.line, fault.column.unwrap_or_default(), fault.expected)
     }
 
     #[test]
     fn reads_columns_in_any_order_with_defaults() {
-        let file = parse(b"\n\r\nthreshold,user,symbol,when,account\r\n\"1.5\",7,AAPL,below,Bob\n\n2,8,X,above,\n")
-            .ok()
-            .unwrap();
+        let file =
+            parse_text(b"\n\r\nthreshold,user,symbol,when,account\r\n\"1.5\",7,AAPL,below,Bob\n\n2,8,X,above,\n")
+                .ok()
+                .unwrap();
         assert_eq!(file.accounts, ["bob", "demo"]);
         let spec = RuleSpec::new(Signal::Last, Comparison::Below, Price(1_500_000_000));
         let row = Row { at: 0, user: 7, symbol: "AAPL".parse().unwrap(), slot: 0, account: 0, op: Op::Set(spec) };
         assert_eq!(file.rows[0], row);
         assert_eq!(file.rows[1].account, 1);
-        assert_eq!(parse(b"user\n").ok().unwrap().rows, []);
+        assert_eq!(parse_text(b"user\n").ok().unwrap().rows, []);
     }
 
     #[test]

@@ -123,7 +123,7 @@ fn one_rule_comes_is_listed_and_goes() {
     let house = House::new();
     let set = house.says(&["set", "GME", "below", "99.5", "--user", "7", "--repeat", "--rearm", "0.25"]);
     assert!(
-        set.starts_with("set: version 1, unknown, no value yet, from feed message 9 of session S000000001"),
+        set.starts_with("set: version 1, no value yet, from feed message 9 of session S000000001"),
         "{set}"
     );
     assert!(set.contains("has not named this symbol"));

@@ -25,7 +25,7 @@ pub struct Args {
     address: String,
     /// Login name
     #[arg(long, default_value = "demo")]
-    user: String,
+    login: String,
     /// Its password
     #[arg(long, default_value = "secret")]
     password: String,
@@ -48,7 +48,7 @@ pub struct Args {
 
 /// Runs it.
 pub fn run(args: Args) -> Result<ExitCode, Box<dyn Error>> {
-    let mut request = Request::new(&args.user, &args.password)?.from(args.from).of_named(&args.session)?;
+    let mut request = Request::new(&args.login, &args.password)?.from(args.from).of_named(&args.session)?;
     let mut watch = Watch { out: BufWriter::new(io::stdout().lock()), json: args.json, left: args.count };
     let (mut pause, mut resumed) = (PAUSE_MIN, None);
     loop {

@@ -79,7 +79,7 @@ pub enum OpenError {
         error: io::Error,
     },
     /// The address could not be listened on.
-    #[error("gateway address {address}: {error}")]
+    #[error("cannot listen on {address}: {error}")]
     Listen {
         /// Where it was to listen.
         address: SocketAddr,

@@ -94,6 +94,8 @@ pub struct Publisher {
     sent_times: SentTimes,
     /// The next packet and when it is due after the start.
     next: Option<(Packet, Nanos)>,
+    /// Messages to be sent in all.
+    end: u64,
     start: Option<Nanos>,
     /// When something last left on the lines.
     latest: Nanos,
@@ -130,6 +132,7 @@ impl Publisher {
             lines,
             rerequest,
             sent_times: SentTimes { messages: Arc::clone(&messages), times },
+            end: messages.count(),
             messages,
             next,
             start: None,
@@ -139,6 +142,19 @@ impl Publisher {
             answers: 0,
             buffer: Vec::with_capacity(settings.packet_size),
         })
+    }
+
+    /// Ends the feed here: what is not sent yet never is.
+    pub fn cut(&mut self) {
+        self.end = self.sent();
+        self.next = None;
+    }
+
+    /// Sends a line to another address from now on; without effect where there is no such line.
+    pub fn redirect(&mut self, line: usize, to: SocketAddrV4) {
+        if let Some(line) = self.lines.get_mut(line) {
+            line.to = to;
+        }
     }
 
     /// True once all is sent and the linger is over.
@@ -153,7 +169,7 @@ impl Publisher {
 
     /// Messages sent so far.
     pub fn sent(&self) -> u64 {
-        self.next.map_or(self.messages.count(), |(packet, _)| packet.from.index)
+        self.next.map_or(self.end, |(packet, _)| packet.from.index)
     }
 
     /// What each line did.
@@ -248,7 +264,7 @@ impl Publisher {
             // Nothing there, or an ICMP error that an earlier answer caused: go on next time.
             let Ok((size, from)) = socket.recv_from(&mut request) else { return served };
             self.requests += 1;
-            let sent = self.next.map_or(self.messages.count(), |(packet, _)| packet.from.index);
+            let sent = self.sent();
             let answer = rerequest::answer(&self.messages, self.session, sent, &request[..size], self.packet_size);
             let Some(packet) = answer else { continue };
             self.messages.write(self.session, &packet, &mut self.buffer);

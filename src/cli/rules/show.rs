@@ -24,10 +24,13 @@ fn from(place: &Place) -> String {
 pub fn line(answer: &Answer) -> String {
     match &answer.body {
         Body::SetDone { place, version, state: stands, value, replaced, symbol_unknown } => {
-            let value = value.map_or("no value yet".into(), |value| format!("now at {value}"));
+            let stands = match value {
+                Some(value) => format!("{}, now at {value}", state(*stands)),
+                None => "no value yet".into(),
+            };
             let replaced = if *replaced { ", replaces the earlier rule" } else { "" };
             let unknown = if *symbol_unknown { "; the feed has not named this symbol yet" } else { "" };
-            format!("set: version {version}, {}, {value}, {}{replaced}{unknown}", state(*stands), from(place))
+            format!("set: version {version}, {stands}, {}{replaced}{unknown}", from(place))
         }
         Body::RemoveDone { place, version } => format!("removed: version {version}, {}", from(place)),
         Body::UserRemoved { place, count } => format!("removed: {count} rules, {}", from(place)),
