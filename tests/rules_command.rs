@@ -122,10 +122,7 @@ impl Drop for House {
 fn one_rule_comes_is_listed_and_goes() {
     let house = House::new();
     let set = house.says(&["set", "GME", "below", "99.5", "--user", "7", "--repeat", "--rearm", "0.25"]);
-    assert!(
-        set.starts_with("set: version 1, no value yet, from feed message 9 of session S000000001"),
-        "{set}"
-    );
+    assert!(set.starts_with("set: version 1, no value yet, from feed message 9 of session S000000001"), "{set}");
     assert!(set.contains("has not named this symbol"));
     let list = house.says(&["list", "--user", "7"]);
     assert_eq!(list, "user 7 GME/0 last below 99.5 repeat version 1 unknown rearm 0.25\n1 rules\n");

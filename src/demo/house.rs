@@ -46,7 +46,7 @@ impl Drop for Folder {
     }
 }
 
-/// Everything on free ports of the loopback interface. `None` where a free port is meant.
+/// A free port of the loopback interface.
 const ANY: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0);
 
 /// The config: what `run` would read from a file.

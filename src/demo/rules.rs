@@ -26,7 +26,7 @@ pub type Rule = (RuleKey, RuleSpec);
 /// Rules around prices (1e-4, the busiest symbols first). The feed's day begins at `midnight`.
 ///
 /// # Errors
-/// None in practice: the rows are those of `generate`.
+/// [`DemoError::Rules`], if the rows of `generate` could not be read.
 pub fn around(prices: &[(Symbol, u32)], count: usize, users: u64, midnight: Nanos) -> Result<Vec<Rule>, DemoError> {
     let mut rows = RuleRows::new(prices.iter().copied(), users, 1);
     let mut text = format!("{RULES_HEADER}\n");
