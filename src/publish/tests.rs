@@ -294,3 +294,29 @@ fn a_quiet_feed_has_heartbeats_with_the_next_number() {
     assert_eq!(told, [(1, 1), (2, 0), (2, 0), (2, 0), (2, 1), (3, END_OF_SESSION)]);
     assert!(publisher.is_sent());
 }
+
+#[test]
+fn a_cut_feed_ends_where_it_stands_and_goes_where_it_was_redirected() {
+    let (line, to) = listener();
+    let (_, elsewhere) = listener();
+    let settings = Settings {
+        lines: vec![LineSettings { to: elsewhere, rates: Rates::default(), seed: 0 }],
+        ..settings(Pace::Original { speed: 1_000 })
+    };
+    let mut messages = Messages::default();
+    for (sequence, ts) in [(1, 0), (2, 1_000_000), (3, 2_000_000)] {
+        assert!(messages.push(sequence, &encode::system(Head { locate: 0, tracking: 0, ts }, b'S')));
+    }
+    let start = 50_000_000_000;
+    let mut publisher = Publisher::new(&settings, Arc::new(messages), Clock::simulated(start)).unwrap();
+    publisher.redirect(0, to);
+    publisher.do_work(start);
+    publisher.cut();
+    publisher.cut();
+    publisher.do_work(start + 5_000_000);
+    assert!(publisher.is_sent() && publisher.sent() == 1);
+    let (mut seen, mut headers) = (BTreeMap::new(), vec![]);
+    receive(&line, line_counts(&publisher)[0].datagrams, &mut seen, &mut headers);
+    let told: Vec<_> = headers.iter().map(|header| (header.sequence, header.count)).collect();
+    assert_eq!(told, [(1, 1), (2, END_OF_SESSION)]);
+}
