@@ -9,7 +9,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::Path;
 use std::sync::Arc;
 
-use engine::alerts::{Commands, Reader, Told, difference, rows};
+use engine::alerts::{Commands, Reader, Told, account, difference, rows};
 use engine::feed::{Feed, binary_file, each, recorded, server, settings, synthetic};
 use engine::rules::{Desk, Rows, place, read};
 use engine::{Shape, config};
@@ -91,6 +91,7 @@ fn live(messages: &Arc<Messages>, file: &RulesFile, expected: &[String], shards:
     let engine = Engine::start(&config(shape, folder.path())).unwrap_or_else(|error| panic!("{error}"));
     let mut desk = Desk::connect(engine.addresses.control, file);
     desk.load();
+    let answers = desk.close();
     let lines = [engine.addresses.line_a, engine.addresses.line_b].map(|line| line.expect("it has two"));
     let mut feed = Feed::new(messages, &settings(&lines, IMPAIRED), Some(server), &engine.stats_file);
     feed.finish();
@@ -98,10 +99,16 @@ fn live(messages: &Arc<Messages>, file: &RulesFile, expected: &[String], shards:
     let lost = feed.lines.line_counts().map(|line| line.lost);
     assert!(messages.count() < 50_000 || lost.min() > Some(100) && feed.count("arbiter", "recovered") > 0);
     let reader = Reader::connect(engine.addresses.gateway);
+    let own = |user: &String| (user.clone(), Reader::connect_as(user, engine.addresses.gateway));
+    let owners: Vec<_> = file.accounts.iter().map(own).collect();
     let refused = kinds(expected, ",rejected,");
     let told = stop(engine, reader, expected.len() - refused);
+    for (user, reader) in owners {
+        let its: Vec<_> = told.rules.iter().filter(|it| account(it) == user).collect();
+        assert!(reader.finish().rules.iter().eq(its), "{user} is told what the drop copy is told of its rules");
+    }
     let none = vec![0; file.rows.len()];
-    rows(&told.rules, &Commands { file, answers: &desk.answers, at: &none, feed_time: &none })
+    rows(&told.rules, &Commands { file, answers: &answers, at: &none, feed_time: &none })
 }
 
 /// Compares live and `replay` for these numbers of shards; the rows.
@@ -234,6 +241,7 @@ fn one_bad_line_announces_its_gaps_and_else_tells_what_replay_tells_of_a_capture
     let engine = Engine::start(&config(shape, folder.path())).unwrap_or_else(|error| panic!("{error}"));
     let mut desk = Desk::connect(engine.addresses.control, &file);
     desk.load();
+    let answers = desk.close();
     let line = engine.addresses.line_a.expect("it has one");
     let settings = settings(&[line], Rates { reorder: 0, ..IMPAIRED });
     let pcap = folder.path().join("feed");
@@ -249,7 +257,7 @@ fn one_bad_line_announces_its_gaps_and_else_tells_what_replay_tells_of_a_capture
     assert!(gaps.len() > 50, "{gaps:?}");
     assert_eq!(told.gaps(), gaps);
     let none = vec![0; file.rows.len()];
-    let rows = rows(&told.rules, &Commands { file: &file, answers: &desk.answers, at: &none, feed_time: &none });
+    let rows = rows(&told.rules, &Commands { file: &file, answers: &answers, at: &none, feed_time: &none });
     let difference = difference(&expected, &rows);
     assert!(difference.is_empty(), "{difference}");
     let flagged = check_flags(&told, &pcap, &gaps);
@@ -296,7 +304,8 @@ fn a_rule_set_while_the_feed_runs_holds_from_the_sequence_that_is_acknowledged()
             assert!(latest <= Some(feed.lines.sent() + 1), "{latest:?} is not sent yet");
         }
         feed.finish();
-        let at: Vec<u64> = desk.answers.iter().map(|answer| place(answer).sequence).collect();
+        let answers = desk.close();
+        let at: Vec<u64> = answers.iter().map(|answer| place(answer).sequence).collect();
         let inside = at.iter().filter(|at| (2..messages.count()).contains(at)).collect::<BTreeSet<_>>().len();
         assert!(inside > BATCHES as usize / 2, "{inside} different places say too little");
         let feed_time: Vec<u64> = at.iter().map(|at| times[*at as usize - 1]).collect();
@@ -306,7 +315,7 @@ fn a_rule_set_while_the_feed_runs_holds_from_the_sequence_that_is_acknowledged()
         let refused = kinds(&expected, ",rejected,");
         let reader = Reader::connect(engine.addresses.gateway);
         let told = stop(engine, reader, expected.len() - refused);
-        let commands = Commands { file: &file, answers: &desk.answers, at: &at, feed_time: &feed_time };
+        let commands = Commands { file: &file, answers: &answers, at: &at, feed_time: &feed_time };
         let difference = difference(&expected, &rows(&told.rules, &commands));
         assert!(difference.is_empty(), "{shards} shards: {difference}");
         assert!(kinds(&expected, "alert,cross") > 200 && kinds(&expected, "alert,initial") > 50);

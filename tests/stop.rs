@@ -84,6 +84,7 @@ fn a_stop_by_sigterm_loses_no_alert_that_was_fired() {
     let mut running = Running::start(&path);
     let mut desk = Desk::connect(running.control, &file);
     desk.load();
+    let answers = desk.close();
     let reader = Reader::connect(running.gateway);
     let settings = settings(&[running.line], Rates::default());
     let mut feed = Feed::new(&messages, &settings, None, &folder.path().join("stats"));
@@ -109,7 +110,7 @@ fn a_stop_by_sigterm_loses_no_alert_that_was_fired() {
     let expected = events.lines().skip(1).filter(until).filter(|row| !is_expiry(row)).map(str::to_string);
     let expected: Vec<String> = expected.collect();
     let none = vec![0; file.rows.len()];
-    let mut rows = rows(&told.rules, &Commands { file: &file, answers: &desk.answers, at: &none, feed_time: &none });
+    let mut rows = rows(&told.rules, &Commands { file: &file, answers: &answers, at: &none, feed_time: &none });
     rows.retain(|row| !is_expiry(row));
     assert!(expected.len() > 500, "{} events say too little", expected.len());
     let difference = difference(&expected, &rows);

@@ -14,14 +14,14 @@ use hairtrigger::rules_csv::{Op, RulesFile};
 use super::rules::place;
 use super::{DEADLINE, DROP_COPY, PASSWORD, midnight};
 
-/// All that a drop copy was told.
+/// All that a client was told.
 #[derive(Default)]
 pub struct Told {
     pub rules: Vec<RuleMessage>,
     pub announcements: Vec<Announcement>,
 }
 
-/// A drop copy that reads on a thread of its own, to the end of the session.
+/// A client that reads on a thread of its own, to the end of the session.
 pub struct Reader {
     messages: Receiver<Message>,
     /// True when the stream ended as it should.
@@ -30,10 +30,15 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// From the first message on.
+    /// A drop copy, from the first message on.
     pub fn connect(address: SocketAddr) -> Reader {
+        Reader::connect_as(DROP_COPY, address)
+    }
+
+    /// The same for the login of this name.
+    pub fn connect_as(user: &str, address: SocketAddr) -> Reader {
         let mut client =
-            Client::connect(address, &Login::new(DROP_COPY, PASSWORD).expect("a login")).expect("the alert port");
+            Client::connect(address, &Login::new(user, PASSWORD).expect("a login")).expect("the alert port");
         let (sender, messages) = channel();
         let thread = std::thread::spawn(move || {
             loop {
@@ -133,7 +138,8 @@ impl Commands<'_> {
     }
 }
 
-fn account(it: &RuleMessage) -> String {
+/// Whose rule it is about.
+pub fn account(it: &RuleMessage) -> String {
     String::from_utf8_lossy(it.account.trim_ascii()).into_owned()
 }
 
