@@ -59,8 +59,9 @@ fn say(text: &str) {
 /// What is said at start.
 fn started(engine: &Engine) -> String {
     let sockets: String = engine.granted.iter().map(|socket| format!("feed: {socket}\n")).collect();
+    let memory: String = engine.memory_refused.iter().map(|refused| format!("memory: {refused}\n")).collect();
     format!(
-        "hairtrigger {}\n{}\n{sockets}rules: {}    alerts: {}\nstats: {}\nrunning; stop with Ctrl-C or SIGTERM",
+        "hairtrigger {}\n{}\n{sockets}{memory}rules: {}    alerts: {}\nstats: {}\nrunning; stop with Ctrl-C or SIGTERM",
         env!("CARGO_PKG_VERSION"),
         engine.plan,
         engine.addresses.control,

@@ -18,7 +18,7 @@ use toml::de::{DeTable, DeValue};
 
 pub use crate::feed::settings::Join;
 pub use day::{DayError, midnight_utc, today};
-pub use sections::{Account, Clients, Control, Feed, Gateway, Limits, Line, Login, Stats};
+pub use sections::{Account, Clients, Control, Feed, Gateway, Limits, Line, Login, Memory, Stats};
 
 use crate::plan::Topology;
 
@@ -49,6 +49,9 @@ pub struct Config {
     /// Counters and histograms.
     #[serde(default)]
     pub stats: Stats,
+    /// What is asked of the kernel for memory.
+    #[serde(default)]
+    pub memory: Memory,
 }
 
 /// Why a config is refused.

@@ -272,6 +272,14 @@ impl Default for Limits {
     }
 }
 
+/// `[memory]`: what is asked of the kernel for the tables.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Memory {
+    /// Fault in and lock at start all that was reserved, so that no tick ever waits for a page. Default: no.
+    pub lock: bool,
+}
+
 /// `[stats]`: counters and histograms.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]

@@ -37,7 +37,7 @@ fn the_example_shows_the_defaults() {
 #[test]
 fn every_key_stands_in_the_example() {
     let places = [
-        ("x = 1\n", "", 8),
+        ("x = 1\n", "", 9),
         ("[feed]\nx = 1\n", "feed", 16),
         ("[feed.line_a]\nx = 1\n", "feed", 3),
         ("[control]\nx = 1\n", "control", 5),
@@ -46,6 +46,7 @@ fn every_key_stands_in_the_example() {
         ("[[accounts]]\nx = 1\n", "accounts", 4),
         ("[limits]\nx = 1\n", "limits", 6),
         ("[topology]\nx = 1\n", "topology", 10),
+        ("[memory]\nx = 1\n", "memory", 1),
         ("[stats]\nx = 1\n", "stats", 1),
     ];
     for (text, section, count) in places {

@@ -4,7 +4,9 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 
-use crate::config::{Account, Clients, Config, Control, DayError, Feed, Gateway, Limits, Line, Login, Stats, today};
+use crate::config::{
+    Account, Clients, Config, Control, DayError, Feed, Gateway, Limits, Line, Login, Memory, Stats, today,
+};
 use crate::feed::settings::Join;
 use crate::model::Nanos;
 use crate::plan::Topology;
@@ -88,5 +90,6 @@ pub fn config(folder: &Folder, rerequest: Option<SocketAddr>, now: Nanos) -> Res
         limits: Limits { rules_max: 1 << 17, account_rules_max: 1 << 17, ..Limits::default() },
         topology: Topology::default(),
         stats: Stats { file: folder.path().join("stats") },
+        memory: Memory::default(),
     })
 }

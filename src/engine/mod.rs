@@ -38,6 +38,7 @@ use crate::runner::{self, Handle, SpawnError};
 use crate::soup::login::SessionId;
 use crate::stats::{StatsError, StatsFile};
 use crate::sys::clock::Clock;
+use crate::sys::memory;
 use crate::sys::topology::Machine;
 
 /// How often the stop of an agent is looked for.
@@ -90,6 +91,8 @@ pub struct Engine {
     pub plan: Plan,
     /// What the kernel granted for the feed's sockets.
     pub granted: Vec<Granted>,
+    /// What the kernel did not grant for memory: a sentence each.
+    pub memory_refused: Vec<String>,
     /// Its counters and histograms.
     pub stats_file: PathBuf,
     threads: Vec<Handle>,
@@ -184,9 +187,10 @@ impl Engine {
         for (number, matcher) in matchers.enumerate() {
             agents.push((Role::Matcher(number), watched::matcher(number, matcher, &mut stats)?));
         }
+        let memory_refused = prepare_memory(config.memory.lock);
         let threads = spawn(&plan, agents, &clock)?;
         let stats_file = config.stats.file.clone();
-        Ok(Engine { addresses, plan, granted, stats_file, threads, _stats: stats })
+        Ok(Engine { addresses, plan, granted, memory_refused, stats_file, threads, _stats: stats })
     }
 
     /// Stops it from the source to the sink. What was read from the feed is matched, what was fired is logged and, as far as
@@ -223,6 +227,14 @@ impl Engine {
         let agent = self.plan.threads[thread].roles.iter().position(|other| *other == role)?;
         Some((&self.threads[thread], agent))
     }
+}
+
+/// Locks what was reserved, if it is to be. Returns what could not be had.
+fn prepare_memory(lock: bool) -> Vec<String> {
+    let huge = memory::huge_pages_refusal().map(|reason| format!("no huge pages: {reason}"));
+    let locked = if lock { memory::lock_all().err() } else { None };
+    let locked = locked.map(|error| format!("memory is neither faulted in nor locked: {error} (see ulimit -l)"));
+    huge.into_iter().chain(locked).collect()
 }
 
 /// Gives every thread of the plan its agents.

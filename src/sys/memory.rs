@@ -1,4 +1,4 @@
-//! Memory: huge pages for large tables, and lines that are fetched before they are needed.
+//! Memory: huge pages for large tables, locking, and lines that are fetched before they are needed.
 #![allow(unsafe_code)]
 
 /// Below this a table gains nothing from huge pages.
@@ -15,6 +15,27 @@ pub fn on_huge_pages<T>(table: &Vec<T>) {
         // SAFETY: the range lies within one allocation that `table` owns and keeps during the call, and this advice changes
         // neither what is in memory nor what may be done with it.
         unsafe { libc::madvise(from as *mut libc::c_void, to - from, libc::MADV_HUGEPAGE) };
+    }
+}
+
+/// Faults in all memory that the process has reserved, and locks it and all that it will reserve.
+/// # Errors
+/// The system's reason, most often that the right to lock so much is missing. Nothing has changed then.
+pub fn lock_all() -> std::io::Result<()> {
+    // SAFETY: the call takes two flags and touches no memory of the program but to read pages in.
+    match unsafe { libc::mlockall(libc::MCL_CURRENT | libc::MCL_FUTURE) } {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
+    }
+}
+
+/// Why this machine gives no huge pages to who asks for them, if it does not.
+pub fn huge_pages_refusal() -> Option<String> {
+    let path = "/sys/kernel/mm/transparent_hugepage/enabled";
+    match std::fs::read_to_string(path) {
+        Ok(modes) if modes.contains("[never]") => Some(format!("{path} says never")),
+        Ok(_) => None,
+        Err(error) => Some(format!("{path}: {error}")),
     }
 }
 
