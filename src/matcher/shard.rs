@@ -205,10 +205,10 @@ impl Shard {
     pub fn prefetch(&self, event: &MarketEvent) {
         if changes_book(event.action) {
             self.orders.prefetch(event.locate, event.order_ref);
-            let symbol = self.symbols.by_locate(event.locate);
-            if symbol != NONE {
-                prefetch(self.symbols.get(symbol));
-            }
+        }
+        let symbol = self.symbols.by_locate(event.locate);
+        if symbol != NONE {
+            prefetch(self.symbols.get(symbol));
         }
     }
 
