@@ -13,6 +13,13 @@ use std::time::Instant;
 
 use common::rules::Loaded;
 use common::{Args, Stopwatch, clock_ns, histogram, quantiles, resident};
+use hairtrigger::model::RuleCommand;
+use hdrhistogram::Histogram;
+
+/// Rules removed before they are set again.
+const BATCH: usize = 1 << 16;
+/// A prime that divides no usual number of rules: a batch names no rule twice.
+const STRIDE: usize = 7_919;
 
 fn main() {
     let args = Args::read();
@@ -27,17 +34,29 @@ fn main() {
         let bytes = resident().saturating_sub(empty) as f64 / rules as f64;
         println!("{rules} rules: {elapsed:.0} ns/set in bulk, {on_core:.0} on a core; {bytes:.1} bytes a rule");
         let (mut removes, mut sets) = (histogram(), histogram());
-        for _ in 0..samples {
-            let user = loaded.below(rules) as u64;
-            let (remove, set) = (loaded.remove_of(user), loaded.set_of(user));
-            for (command, seen) in [(&remove, &mut removes), (&set, &mut sets)] {
-                let start = Instant::now();
-                loaded.command(command);
-                seen.saturating_record(start.elapsed().as_nanos() as u64);
+        let mut left = samples;
+        while left > 0 {
+            let (batch, first) = (left.min(BATCH).min(rules), loaded.below(rules));
+            // Far apart, and none twice: so all of a batch are removed before the first is set again, from cold memory.
+            let users: Vec<u64> = (0..batch).map(|at| ((first + at * STRIDE) % rules) as u64).collect();
+            for user in &users {
+                let remove = loaded.remove_of(*user);
+                timed(&mut loaded, &remove, &mut removes);
             }
+            for user in &users {
+                let set = loaded.set_of(*user);
+                timed(&mut loaded, &set, &mut sets);
+            }
+            left -= batch;
         }
         assert_eq!(loaded.out.refused, 0, "every rule is there when it is removed");
         println!("  set     ns  mean {:.0}  {}", sets.mean(), quantiles(&sets));
         println!("  remove  ns  mean {:.0}  {}", removes.mean(), quantiles(&removes));
     }
+}
+
+fn timed(loaded: &mut Loaded, command: &RuleCommand, seen: &mut Histogram<u64>) {
+    let start = Instant::now();
+    loaded.command(command);
+    seen.saturating_record(start.elapsed().as_nanos() as u64);
 }

@@ -9,7 +9,7 @@
 //! between the two ticks that it stands between: on one thread there is nothing to wait for.
 
 use std::sync::Barrier;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hairtrigger::limits::{EVENTS_PER_CYCLE, FIRINGS_PER_CYCLE};
 use hairtrigger::matcher::shard::{Outputs, Shard};
@@ -17,7 +17,7 @@ use hairtrigger::model::{Alert, Applied, Nanos, RuleCommand};
 
 use super::input::{Input, define, name_of};
 use super::tally::Tally;
-use super::{Run, core_of, new_shard};
+use super::{Run, core_of, new_shard, on_core};
 
 /// Ticks that are looked through at a time.
 const BLOCK: usize = 4_096;
@@ -42,7 +42,7 @@ impl Outputs for Sink {
 /// Runs all ticks as fast as they go; the first `warmup` of them are not timed. Returns ticks/s and the tally.
 pub fn throughput(input: &Input, shards: usize, cores: &[usize], warmup: usize) -> Run {
     let ready = Barrier::new(shards);
-    let done: Vec<(Tally, Instant, Instant)> = std::thread::scope(|scope| {
+    let done: Vec<(Tally, Duration, Instant, Instant)> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..shards)
             .map(|number| {
                 let ready = &ready;
@@ -53,19 +53,20 @@ pub fn throughput(input: &Input, shards: usize, cores: &[usize], warmup: usize) 
                     one.run(0..warmup);
                     // All threads begin the timed part together.
                     ready.wait();
-                    let start = Instant::now();
+                    let (start, before) = (Instant::now(), on_core());
                     one.run(warmup..input.ticks().len());
-                    (one.finish(), start, Instant::now())
+                    (one.finish(), on_core().saturating_sub(before), start, Instant::now())
                 })
             })
             .collect();
         threads.into_iter().map(|thread| thread.join().expect("a thread of the run does not panic")).collect()
     });
-    let start = done.iter().map(|(_, start, _)| *start).min();
+    let start = done.iter().map(|(_, _, start, _)| *start).min();
     let end = done.iter().map(|(.., end)| *end).max();
     let elapsed = start.zip(end).map(|(start, end)| end - start).unwrap_or_default();
     let tally = done.iter().fold(Tally::default(), |sum, (one, ..)| sum.plus(*one));
-    Run { ticks: input.ticks().len() - warmup, elapsed, tally }
+    let on_core = done.iter().map(|(_, on_core, ..)| *on_core).max().unwrap_or_default();
+    Run { ticks: input.ticks().len() - warmup, elapsed, on_core, tally }
 }
 
 /// One thread's part.

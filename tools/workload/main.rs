@@ -66,6 +66,8 @@ pub struct Run {
     pub ticks: usize,
     /// In this time.
     pub elapsed: Duration,
+    /// Of it the busiest thread of the feed side had a core: less than `elapsed` on a machine that others use too.
+    pub on_core: Duration,
     /// Over all ticks.
     pub tally: Tally,
 }
@@ -110,4 +112,10 @@ pub fn core_of(cores: &[usize], number: usize) {
     {
         eprintln!("workload: {error}");
     }
+}
+
+/// How long the calling thread has had a core; the kernel brings it up to date every few ms. 0 where it does not tell.
+pub fn on_core() -> Duration {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    Duration::from_nanos(text.split(' ').next().and_then(|first| first.parse().ok()).unwrap_or(0))
 }

@@ -24,17 +24,17 @@ use hairtrigger::sys::clock::Clock;
 
 use super::input::{Input, define, name_of};
 use super::latency::{AlertSide, Lane, Seen};
-use super::{Run, core_of, new_shard};
+use super::{Run, core_of, new_shard, on_core};
 
 /// Runs all ticks as fast as they go; the first `warmup` of them are not timed.
 pub fn throughput(input: &Input, shards: usize, cores: &[usize], warmup: usize) -> Run {
     std::thread::scope(|scope| {
         let mut pipe = Pipe::new(scope, input, shards, cores, AlertSide::new(Clock::machine(), u64::MAX));
         let mut changes = input.changes.iter().zip(input.rules.len() as u64 + 1..).peekable();
-        let mut start = Instant::now();
+        let (mut start, mut before) = (Instant::now(), on_core());
         for (index, tick) in input.ticks().enumerate() {
             if index == warmup {
-                start = Instant::now();
+                (start, before) = (Instant::now(), on_core());
             }
             while let Some((change, ordinal)) = changes.next_if(|(change, _)| change.at as usize <= index) {
                 pipe.change(change.symbol, &change.command(ordinal));
@@ -45,7 +45,8 @@ pub fn throughput(input: &Input, shards: usize, cores: &[usize], warmup: usize) 
             }
         }
         let seen = pipe.finish();
-        Run { ticks: input.ticks().len() - warmup, elapsed: start.elapsed(), tally: seen.tally }
+        let on_core = on_core().saturating_sub(before);
+        Run { ticks: input.ticks().len() - warmup, elapsed: start.elapsed(), on_core, tally: seen.tally }
     })
 }
 

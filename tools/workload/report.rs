@@ -96,6 +96,7 @@ fn told(mode: &str, cores: usize, shards: usize, run: &Run, exact: bool) -> Valu
         "mode": mode, "cores": cores, "shards": shards, "ticks_timed": run.ticks,
         "ticks_per_s": (run.ticks as f64 / seconds) as u64,
         "ns_per_tick": seconds * 1e9 / run.ticks as f64,
+        "ns_per_tick_on_core": run.on_core.as_nanos() as f64 / run.ticks as f64,
         "alerts": run.tally.count, "checksum": format!("{:016x}", run.tally.sum), "exact": exact,
     })
 }
