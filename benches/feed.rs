@@ -80,7 +80,7 @@ fn by_type(stage: Stage, messages: usize) {
         seen[usize::from(message[0])].saturating_record(ns.saturating_sub(clock));
     }
     println!("  {} by type, ns, the clock's {clock} ns taken off", stage.name());
-    for (kind, seen) in (0u8..).zip(&seen).filter(|(_, seen)| !seen.is_empty()) {
+    for (kind, seen) in (0..=u8::MAX).zip(&seen).filter(|(_, seen)| !seen.is_empty()) {
         println!("    {}  n {:<9} mean {:6.1}  {}", char::from(kind), seen.len(), seen.mean(), common::quantiles(seen));
     }
 }

@@ -85,7 +85,7 @@ pub struct ReplayShards {
 
 enum Place {
     /// On the caller's thread.
-    Here(Box<Shard>, Collected, Ahead),
+    Here(Box<Shard>, Collected, Box<Ahead>),
     /// On a thread each.
     Threads(Vec<Worker>),
 }
@@ -101,7 +101,7 @@ impl ReplayShards {
     pub fn new(count: usize) -> ReplayShards {
         let shard = || Box::new(Shard::new(ShardLimits::growing()));
         let place = match count {
-            1 => Place::Here(shard(), Collected::default(), Ahead::default()),
+            1 => Place::Here(shard(), Collected::default(), Box::default()),
             _ => Place::Threads((0..count.clamp(1, SHARDS_MAX)).map(|_| Worker::start(shard())).collect()),
         };
         ReplayShards { place }
