@@ -250,7 +250,7 @@ impl Shard {
 
     /// The value of a signal, and whether the rule's condition holds.
     pub(super) fn judge(&self, symbol: u32, signal: Signal, rung: Rung) -> (Option<i64>, bool) {
-        let value = self.symbols.get(symbol).value(&self.levels, signal);
+        let value = self.symbols.get(symbol).value(signal);
         (value, value.is_some_and(|value| rung.is_reached(value)))
     }
 }

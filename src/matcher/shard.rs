@@ -396,8 +396,10 @@ impl Shard {
         if let Some(old) = old {
             self.reduce_level(symbol, &old, old.size);
         }
-        let book = &mut self.symbols.get_mut(symbol).book;
-        if book.add(&mut self.levels, side, order.price, order.size).is_err() {
+        let state = self.symbols.get_mut(symbol);
+        if state.book.add(&mut self.levels, side, order.price, order.size).is_ok() {
+            state.note_best(&self.levels, side);
+        } else {
             self.orders.remove(event.locate, reference);
             self.refuse_order();
         }
@@ -411,8 +413,9 @@ impl Shard {
 
     #[inline]
     fn reduce_level(&mut self, symbol: u32, order: &Order, size: u32) {
-        let book = &mut self.symbols.get_mut(symbol).book;
-        book.reduce(&mut self.levels, order.side, order.price, size.min(order.size));
+        let state = self.symbols.get_mut(symbol);
+        state.book.reduce(&mut self.levels, order.side, order.price, size.min(order.size));
+        state.note_best(&self.levels, order.side);
     }
 
     /// Evaluates the signals of a symbol whose book was touched without a print, if anyone looks at them.
@@ -450,7 +453,7 @@ impl Shard {
         }
         if book && (state.watches_book || state.after_gap != 0) {
             for signal in [Signal::Bid, Signal::Ask, Signal::Mid] {
-                if let Some(value) = state.value(&self.levels, signal) {
+                if let Some(value) = state.value(signal) {
                     let signal = signal as usize;
                     values[signal] = value;
                     updated |= 1 << signal;

@@ -9,6 +9,8 @@ use crate::sys::memory::on_huge_pages;
 
 /// No symbol, no job.
 pub const NONE: u32 = u32::MAX;
+/// No price: no feed has it.
+const NO_PRICE: i64 = i64::MIN;
 /// Ladders of a symbol: for each signal the falling side, then the rising one; the order of firing.
 pub const LADDERS: usize = 8;
 
@@ -82,6 +84,8 @@ pub struct SymbolState {
     pub is_known: bool,
     /// Per ladder the key that is reached next: `i64::MIN` none, `i64::MAX` at any value.
     pub triggers: [i64; LADDERS],
+    /// Best price of each side, [`NO_PRICE`] where there is none: read without touching the book.
+    best: [i64; 2],
     /// Its ladders.
     pub ladders: [Ladder; LADDERS],
     /// Accepted sets so far.
@@ -92,8 +96,9 @@ pub struct SymbolState {
     pub name: Symbol,
 }
 
-// The triggers of `last` are the end of the first line, all others lie in the second.
-const _: () = assert!(size_of::<SymbolState>() == 256 && std::mem::offset_of!(SymbolState, triggers) == 48);
+// The triggers of `last` are the end of the first line; all others, and what they are compared with, fill the second.
+const _: () =
+    assert!(std::mem::offset_of!(SymbolState, triggers) == 48 && std::mem::offset_of!(SymbolState, best) == 112);
 
 impl SymbolState {
     fn new(name: Symbol) -> SymbolState {
@@ -107,6 +112,7 @@ impl SymbolState {
             watches_book: false,
             is_known: false,
             triggers: [i64::MIN; LADDERS],
+            best: [NO_PRICE; 2],
             ladders: [Ladder::default(); LADDERS],
             version: 0,
             evaluated: [0; 4],
@@ -121,10 +127,16 @@ impl SymbolState {
         self.has_last = true;
     }
 
+    /// Notes the best price of a side that was changed.
+    #[inline]
+    pub fn note_best(&mut self, levels: &Levels, side: Side) {
+        self.best[side as usize] = self.book.best(levels, side).unwrap_or(NO_PRICE);
+    }
+
     /// The value of a signal just now.
     #[inline]
-    pub fn value(&self, levels: &Levels, signal: Signal) -> Option<i64> {
-        let best = |side| self.book.best(levels, side);
+    pub fn value(&self, signal: Signal) -> Option<i64> {
+        let best = |side| Some(self.best[side as usize]).filter(|price| *price != NO_PRICE);
         match signal {
             Signal::Last => self.has_last.then_some(self.last),
             Signal::Bid => best(Side::Bid),
@@ -231,6 +243,7 @@ impl Symbols {
         for state in &mut self.states {
             state.has_last = false;
             state.book = Book::default();
+            state.best = [NO_PRICE; 2];
             state.is_known = false;
         }
     }
