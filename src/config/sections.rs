@@ -116,6 +116,8 @@ pub struct Control {
     pub sessions_max: usize,
     /// Requests of one login that may wait for their answers; then its bytes stay in the socket.
     pub requests_in_flight_max: usize,
+    /// Requests of one login a second, and at once; what is beyond is refused. 0: no bound.
+    pub requests_per_second_max: u32,
     /// Answers kept for each login, to be sent again after a reconnect.
     pub answers_kept: usize,
 }
@@ -127,6 +129,7 @@ impl Default for Control {
             allow_plaintext: false,
             sessions_max: 1_024,
             requests_in_flight_max: 1 << 16,
+            requests_per_second_max: 0,
             answers_kept: 1 << 16,
         }
     }

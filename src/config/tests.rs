@@ -40,7 +40,7 @@ fn every_key_stands_in_the_example() {
         ("x = 1\n", "", 9),
         ("[feed]\nx = 1\n", "feed", 16),
         ("[feed.line_a]\nx = 1\n", "feed", 3),
-        ("[control]\nx = 1\n", "control", 5),
+        ("[control]\nx = 1\n", "control", 6),
         ("[gateway]\nx = 1\n", "gateway", 6),
         ("[clients]\nx = 1\n", "clients", 3),
         ("[[accounts]]\nx = 1\n", "accounts", 4),

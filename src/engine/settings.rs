@@ -93,7 +93,7 @@ pub fn control(config: &Config, session: SessionId) -> ControlSettings {
         sessions_max: control.sessions_max,
         answer_ring_size: control.answers_kept * (HEADER_SIZE + ANSWER_SIZE_MAX),
         requests_in_flight_max: control.requests_in_flight_max,
-        requests_per_second_max: 0,
+        requests_per_second_max: control.requests_per_second_max,
         deadlines: config.clients.deadlines(),
     }
 }
