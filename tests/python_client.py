@@ -392,6 +392,19 @@ def test_accounts_are_apart_and_a_copy_sees_all():
     refused(ours, soup.remove_rule(3, 1, "SPLIT", 1), soup.UNKNOWN_KEY)
 
 
+def test_strangers_keep_nobody_out(address):
+    """More connections than there are places, none of them logged in: who has a password stays, and comes in."""
+    before = logged_in(address)
+    strangers = [Connection(address) for _ in range(100)]
+    after = logged_in(address, "other")
+    cut(strangers[0], "the oldest")
+    for connection in (before, after):
+        try:
+            connection.receive(0.05)
+        except soup.Late:
+            pass
+
+
 def last_end_of_session():
     """The engine stops: what it was asked is answered, then the session ends on both ports."""
     rules, reader = logged_in(RULES), logged_in(ALERTS)

@@ -30,8 +30,10 @@ fn config(folder: &Path) -> Config {
         session_silence = "1h"
         [control]
         listen = "127.0.0.1:0"
+        sessions_max = 32
         [gateway]
         listen = "127.0.0.1:0"
+        sessions_max = 32
         directory = {:?}
         segment_size = "8MiB"
         retention_size = "32MiB"

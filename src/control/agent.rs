@@ -84,6 +84,8 @@ counts! {
         connections_open,
         /// Connections closed at once for want of a place.
         connections_refused,
+        /// Connections without a login closed because a later one wanted their place.
+        connections_evicted,
         /// Accepts that failed.
         accept_failures,
         /// Logins accepted.
@@ -279,6 +281,9 @@ impl ControlAgent {
     }
 
     fn open(&mut self, mut socket: mio::net::TcpStream, now: Nanos) {
+        if self.free.is_empty() {
+            self.evict();
+        }
         let Some(slot) = self.free.pop() else {
             self.counts.connections_refused += 1;
             return;
@@ -294,6 +299,21 @@ impl ControlAgent {
         self.counts.connections += 1;
         self.connections[slot] = Some(Connection::new(socket, self.settings.deadlines, now));
         wake(Some(slot), &mut self.connections, &mut self.queue);
+    }
+
+    /// Closes the connection that has been without a login for longest: places that are held without a password must
+    /// not keep out those who have one.
+    fn evict(&mut self) {
+        let strangers = self.connections.iter().enumerate().filter_map(|(slot, connection)| {
+            connection
+                .as_ref()
+                .filter(|connection| connection.login.is_none())
+                .map(|one| (one.soup.ts_accepted(), slot))
+        });
+        if let Some((_, slot)) = strangers.min() {
+            self.counts.connections_evicted += 1;
+            self.drop_connection(slot);
+        }
     }
 
     fn serve_queue(&mut self, now: Nanos) -> usize {

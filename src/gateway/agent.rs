@@ -53,6 +53,8 @@ counts! {
         replaced,
         /// Clients cut because they fell behind the retention.
         lagged,
+        /// Connections without a login closed because a later one wanted their place.
+        evicted,
         /// Clients cut for what they sent, or did not send in time.
         violations,
         /// Connections closed.

@@ -193,6 +193,11 @@ impl Connection {
         }
     }
 
+    /// When it was accepted by the listener.
+    pub fn ts_accepted(&self) -> Nanos {
+        self.ts_accepted
+    }
+
     /// True between [`Self::accept`] and the close.
     pub fn is_logged_in(&self) -> bool {
         self.state == State::LoggedIn

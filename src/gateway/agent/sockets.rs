@@ -231,6 +231,9 @@ impl GatewayAgent {
     }
 
     fn welcome(&mut self, mut socket: TcpStream, now: Nanos) {
+        if self.peer_count == self.peers.len() {
+            self.evict();
+        }
         let free = self.peers.iter().position(Option::is_none).filter(|_| self.ts_closing.is_none());
         let Some(place) = free else {
             self.counts.connections_refused += 1;
@@ -248,6 +251,19 @@ impl GatewayAgent {
         self.peer_count += 1;
         self.places_used = self.places_used.max(place + 1);
         self.counts.connections += 1;
+    }
+
+    /// Closes the connection that has been without a login for longest: places that are held without a password must
+    /// not keep out those who have one.
+    fn evict(&mut self) {
+        let strangers = self.peers.iter().enumerate().filter_map(|(place, peer)| {
+            let peer = peer.as_ref().filter(|peer| peer.login.is_none())?;
+            Some((peer.client.connection.ts_accepted(), place))
+        });
+        if let Some((_, place)) = strangers.min() {
+            self.counts.evicted += 1;
+            self.close_now(place);
+        }
     }
 
     pub(super) fn look_at_deadlines(&mut self, now: Nanos) {
