@@ -1,0 +1,65 @@
+//! The rules that stand while the feed runs, and how they get there.
+
+use std::io;
+use std::net::SocketAddr;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use hairtrigger::client::{Client, ClientError, Event, Request as Login};
+use hairtrigger::control::wire::{Answer, Ask, Body, Request};
+use hairtrigger::model::{Comparison, Price, RuleKey, RuleSpec, Signal};
+
+use crate::feed::{firing_rules, symbol};
+
+/// Name and password of the one login.
+pub const LOGIN: &str = "bench";
+/// Users of the rules that never fire begin here.
+const FIRST_USER: u64 = 1_000;
+/// A unit of the currency.
+const UNIT: i64 = 1_000_000_000;
+
+/// Rule `number` of those that never fire: spread over the symbols, and over prices that no print reaches, on both sides.
+/// With another `turn` its threshold is another one.
+pub fn quiet_rule(number: u64, symbols: usize, turn: u64) -> Ask {
+    let of_symbol = number / symbols as u64;
+    let spread = (of_symbol.wrapping_add(turn).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as i64;
+    let (comparison, base) = match number % 2 {
+        0 => (Comparison::Below, 10 * UNIT),
+        _ => (Comparison::Above, 200 * UNIT),
+    };
+    // 2^24 steps of 1e-4: up to 80 units below, or 1,677 above.
+    let range = if comparison == Comparison::Below { 800_000 } else { 1 << 24 };
+    let threshold = Price(base + spread % range * 100_000);
+    let key = RuleKey { user: FIRST_USER + of_symbol, symbol: symbol(number as usize % symbols), slot: 0, account: 0 };
+    Ask::Set(key, RuleSpec::new(Signal::Last, comparison, threshold))
+}
+
+/// Sets the rules that fire and `quiet` that do not. Returns how long it took from the first request to the last answer.
+pub fn load(control: SocketAddr, symbols: usize, quiet: u64) -> Result<Duration, ClientError> {
+    let client = Client::connect(control, &Login::new(LOGIN, LOGIN)?)?;
+    let firing = firing_rules(symbols);
+    let count = firing.len() as u64 + quiet;
+    let start = Instant::now();
+    let (mut reader, mut writer) = client.split();
+    thread::scope(|scope| {
+        let sending = scope.spawn(move || {
+            let asks = firing.into_iter().chain((0..quiet).map(|number| quiet_rule(number, symbols, 0)));
+            for (id, ask) in (1..).zip(asks) {
+                writer.send_unsequenced(Request { id, ask }.encode().bytes())?;
+            }
+            writer.flush().map(|()| writer)
+        });
+        let mut answered = 0;
+        while answered < count {
+            if let Event::Sequenced(_, message) = reader.receive()? {
+                match Answer::read(message).map(|answer| answer.body) {
+                    Some(Body::SetDone { .. }) => answered += 1,
+                    other => return Err(ClientError::Io(io::Error::other(format!("a rule was not set: {other:?}")))),
+                }
+            }
+        }
+        let elapsed = start.elapsed();
+        let mut writer = sending.join().unwrap_or(Err(ClientError::Closed))?;
+        writer.log_out().map(|()| elapsed)
+    })
+}
