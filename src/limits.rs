@@ -61,8 +61,11 @@ pub const WAIT_MAX: u64 = 86_400_000_000_000;
 pub const FEED_TIME_INTERVAL: u64 = 100_000_000;
 /// The kernel is asked so often how much it dropped, in nanoseconds.
 pub const KERNEL_DROPS_INTERVAL: u64 = 1_000_000_000;
-/// Datagrams read per duty cycle and line.
-pub const DATAGRAMS_PER_CYCLE: usize = 64;
+/// Datagrams read per duty cycle and line, in one system call: few enough that the first one's alerts do not wait long for
+/// the last one's reading.
+pub const DATAGRAMS_PER_CYCLE: usize = 16;
+/// The re-request socket is read for so long after a request, in ns: who asks nothing is not answered.
+pub const REREQUEST_LISTEN: u64 = 1_000_000_000;
 /// Market events that a shard takes per duty cycle.
 pub const EVENTS_PER_CYCLE: usize = 256;
 /// Commands that a shard takes per duty cycle.
@@ -105,8 +108,9 @@ pub const ACCEPTS_PER_CYCLE: usize = 16;
 pub const APPLIED_PER_CYCLE: usize = 256;
 /// Bytes written to one connection per duty cycle, about.
 pub const WRITE_SIZE_PER_CYCLE: usize = 1 << 16;
-/// Readiness is asked for at most so often, in ns: a system call each cycle would cost more than the cycle.
-pub const CONTROL_POLL_INTERVAL: u64 = 2_000;
+/// Readiness is asked for so often, in ns: a system call each cycle would cost more than the cycle, and where all agents share
+/// a core each call may stand in the way of a datagram. (An agent on a core of its own asks after 64 cycles, if that is sooner.)
+pub const CONTROL_POLL_INTERVAL: u64 = 10_000;
 /// Deadlines and heartbeats are looked at so often, in ns.
 pub const CONTROL_TIMER_INTERVAL: u64 = 20_000_000;
 /// Pause after an accept that failed for want of descriptors or memory, in ns.
@@ -154,7 +158,7 @@ pub const GATEWAY_SESSIONS_MAX: usize = 1_024;
 /// Wait after an accept that failed (no file descriptors), in ns.
 pub const ACCEPT_RETRY: u64 = 100_000_000;
 /// Least time between two polls of the sockets, in ns: a poll is a system call of some 300 ns.
-pub const POLL_INTERVAL: u64 = 5_000;
+pub const POLL_INTERVAL: u64 = 20_000;
 /// Time between two looks at the deadlines of TCP clients, in ns.
 pub const DEADLINE_INTERVAL: u64 = 10_000_000;
 /// How long a client that is being closed may take to read what it is owed and close, in ns.

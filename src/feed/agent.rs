@@ -1,24 +1,27 @@
 //! Reads datagrams of both lines and of the re-request server, and lets the arbiter put them in order.
 //!
-//! A duty cycle reads the lines in turn, datagram by datagram, so that neither runs ahead of the other by more than
-//! the network makes it; then gives out what became due, asks the re-request server, and tells feed time. Each datagram is stamped
-//! with the clock right after it was read. A datagram that the arbiter refuses stays in its socket's buffer here, and that socket is not
-//! read until it was taken. An error of a socket is counted and ends its turn, nothing else.
-//!
-//! Not done: `recvmmsg`, which saves a system call per datagram; its place is [`Receiver::next`].
+//! A duty cycle reads each line once: one datagram, so that what follows from it waits for no other; or, from a line that had
+//! one in each of the last cycles and so has more, a batch. It takes the lines' datagrams in turn, so that neither runs ahead of the
+//! other by more than a batch; then gives out what became due, asks the re-request server, and tells feed time. A
+//! batch is stamped with the clock right after it was read. A datagram that the arbiter refuses stays in the batch, and that
+//! socket is not read until it was taken. An error of a socket is counted and ends its turn, nothing else.
 
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, SocketAddrV4, UdpSocket};
 
 use super::arbiter::Arbiter;
+use super::batch::Batch;
 use super::counts::{ArbiterCounts, SocketCounts};
 use super::downstream::Downstream;
 use super::settings::{ArbiterSettings, Line};
 use super::socket::{self, LineSettings};
 use crate::agent::Agent;
-use crate::limits::{DATAGRAM_SIZE_MAX, DATAGRAMS_PER_CYCLE, FEED_TIME_INTERVAL, KERNEL_DROPS_INTERVAL};
+use crate::limits::{DATAGRAMS_PER_CYCLE, FEED_TIME_INTERVAL, KERNEL_DROPS_INTERVAL, REREQUEST_LISTEN};
 use crate::model::Nanos;
 use crate::sys::clock::Clock;
+
+/// A line that had a datagram in so many cycles in a row is behind: batches from then on.
+const HITS_TO_BATCH: u32 = 2;
 
 /// What the feed listens to. Session, join and times are in `arbiter`; its `servers` is set from `rerequest`.
 #[derive(Clone, Debug)]
@@ -81,6 +84,8 @@ pub struct FeedAgent<D> {
     heartbeats_told: u64,
     time_told: Nanos,
     drops_read: Nanos,
+    /// Until then the re-request socket is read.
+    listen_until: Nanos,
 }
 
 impl<D: Downstream> FeedAgent<D> {
@@ -102,7 +107,7 @@ impl<D: Downstream> FeedAgent<D> {
         let servers = settings.rerequest.clone();
         let arbiter = Arbiter::new(ArbiterSettings { servers: servers.len(), ..settings.arbiter });
         let counts = SocketCounts::default();
-        let (heartbeats_told, time_told, drops_read) = (0, 0, 0);
+        let (heartbeats_told, time_told, drops_read, listen_until) = (0, 0, 0, 0);
         Ok(FeedAgent {
             receivers,
             rerequest,
@@ -114,6 +119,7 @@ impl<D: Downstream> FeedAgent<D> {
             heartbeats_told,
             time_told,
             drops_read,
+            listen_until,
         })
     }
 
@@ -147,25 +153,31 @@ impl<D: Downstream> FeedAgent<D> {
         &mut self.down
     }
 
-    /// Reads the sockets in turn. Returns the datagrams taken.
-    fn read(&mut self) -> usize {
-        let mut taken = 0;
+    /// Reads the sockets and takes their datagrams in turn. Returns the datagrams taken.
+    fn read(&mut self, now: Nanos) -> usize {
+        let mut waiting = 0;
         for receiver in &mut self.receivers {
-            receiver.turn_over = false;
-        }
-        for _ in 0..DATAGRAMS_PER_CYCLE {
-            let before = taken;
-            for receiver in &mut self.receivers {
-                let Some(datagram) = receiver.next(&self.servers, &self.clock, &mut self.counts) else { continue };
-                if self.arbiter.packet(datagram.line, datagram.bytes, datagram.ts_recv, &mut self.down) {
-                    receiver.held = None;
-                    taken += 1;
-                } else {
-                    receiver.turn_over = true;
-                }
+            let is_heard = receiver.granted.line != Line::Rerequest || now < self.listen_until;
+            if is_heard && receiver.batch.is_empty() {
+                receiver.receive(&self.servers, &self.clock, &mut self.counts);
             }
-            if taken == before {
-                break;
+            receiver.turn_over = receiver.batch.is_empty();
+            waiting += usize::from(!receiver.turn_over);
+        }
+        let mut taken = 0;
+        while waiting > 0 {
+            for receiver in self.receivers.iter_mut().filter(|receiver| !receiver.turn_over) {
+                let line = receiver.granted.line;
+                let is_taken = receiver
+                    .batch
+                    .first()
+                    .is_some_and(|datagram| self.arbiter.packet(line, datagram, receiver.ts_recv, &mut self.down));
+                if is_taken {
+                    receiver.batch.take();
+                    taken += 1;
+                }
+                receiver.turn_over = !is_taken || receiver.batch.is_empty();
+                waiting -= usize::from(receiver.turn_over);
             }
         }
         taken
@@ -175,6 +187,7 @@ impl<D: Downstream> FeedAgent<D> {
     fn ask(&mut self, now: Nanos) -> usize {
         let Some(socket) = &self.rerequest else { return 0 };
         let Some((server, request)) = self.arbiter.request(now) else { return 0 };
+        self.listen_until = now + REREQUEST_LISTEN;
         // An ICMP error of an earlier request may be reported here; the arbiter asks again after a silence anyway.
         if socket.send_to(&request.bytes(), self.servers[server]).is_err() {
             self.counts.socket_errors += 1;
@@ -213,7 +226,7 @@ impl<D: Downstream + Send> Agent for FeedAgent<D> {
     }
 
     fn do_work(&mut self, now: Nanos) -> usize {
-        let read = self.read();
+        let read = self.read(now);
         // Datagrams are stamped during the cycle: their stamps may be later than its start.
         let now = if read > 0 { self.clock.now() } else { now };
         let released = self.arbiter.poll(now, &mut self.down);
@@ -224,19 +237,15 @@ impl<D: Downstream + Send> Agent for FeedAgent<D> {
     }
 }
 
-struct Datagram<'a> {
-    line: Line,
-    ts_recv: Nanos,
-    bytes: &'a [u8],
-}
-
-/// One socket and the datagram that was read from it last.
+/// One socket and the datagrams that were read from it last.
 struct Receiver {
     granted: Granted,
     socket: UdpSocket,
-    buffer: Box<[u8]>,
-    /// Size and stamp of a datagram that was not taken yet.
-    held: Option<(usize, Nanos)>,
+    batch: Batch,
+    /// When the batch was read.
+    ts_recv: Nanos,
+    /// Cycles in a row that found something.
+    hits: u32,
     /// Nothing more to be had from it in this duty cycle.
     turn_over: bool,
 }
@@ -245,48 +254,40 @@ impl Receiver {
     fn new(line: Line, socket: UdpSocket) -> io::Result<Receiver> {
         let (address, receive_buffer) = (socket.local_addr()?, socket::granted(&socket)?);
         let granted = Granted { line, address, receive_buffer };
-        let buffer = vec![0; DATAGRAM_SIZE_MAX].into_boxed_slice();
-        Ok(Receiver { granted, socket, buffer, held: None, turn_over: false })
+        Ok(Receiver { granted, socket, batch: Batch::new(), ts_recv: 0, hits: 0, turn_over: false })
     }
 
-    /// The datagram held, or the next one. Datagrams on the re-request socket that no server sent are dropped.
+    /// Reads one datagram, or a batch. Datagrams on the re-request socket that no server sent are dropped.
     #[inline]
-    fn next(&mut self, servers: &[SocketAddrV4], clock: &Clock, counts: &mut SocketCounts) -> Option<Datagram<'_>> {
-        if self.turn_over {
-            return None;
-        }
-        if self.held.is_none() {
-            self.held = self.receive(servers, clock, counts);
-            self.turn_over = self.held.is_none();
-        }
-        let (size, ts_recv) = self.held?;
-        Some(Datagram { line: self.granted.line, ts_recv, bytes: &self.buffer[..size] })
-    }
-
-    fn receive(
-        &mut self,
-        servers: &[SocketAddrV4],
-        clock: &Clock,
-        counts: &mut SocketCounts,
-    ) -> Option<(usize, Nanos)> {
+    fn receive(&mut self, servers: &[SocketAddrV4], clock: &Clock, counts: &mut SocketCounts) {
+        let Receiver { socket, batch, .. } = self;
         let received = match self.granted.line {
-            Line::Rerequest => self.socket.recv_from(&mut self.buffer).map(|(size, from)| (size, Some(from))),
-            Line::A | Line::B => self.socket.recv(&mut self.buffer).map(|size| (size, None)),
+            Line::Rerequest => batch.fill_one(|buffer| socket.recv_from(buffer)).map(|from| {
+                let is_known = servers.iter().any(|server| SocketAddr::V4(*server) == from);
+                if !is_known {
+                    counts.stranger_datagrams += 1;
+                    batch.take();
+                }
+                usize::from(is_known)
+            }),
+            Line::A | Line::B if self.hits < HITS_TO_BATCH => {
+                batch.fill_one(|buffer| Ok((socket.recv(buffer)?, ()))).map(|()| 1)
+            }
+            Line::A | Line::B => batch.receive(socket).inspect(|count| {
+                // The socket is empty now.
+                if *count < DATAGRAMS_PER_CYCLE {
+                    self.hits = 0;
+                }
+            }),
         };
         match received {
-            Ok((_, Some(from))) if !servers.iter().any(|server| SocketAddr::V4(*server) == from) => {
-                counts.stranger_datagrams += 1;
-                None
+            Ok(count) => {
+                counts.datagrams += count as u64;
+                self.ts_recv = clock.now();
+                self.hits = self.hits.saturating_add(1);
             }
-            Ok((size, _)) => {
-                counts.datagrams += 1;
-                Some((size, clock.now()))
-            }
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => None,
-            Err(_) => {
-                counts.socket_errors += 1;
-                None
-            }
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => self.hits = 0,
+            Err(_) => counts.socket_errors += 1,
         }
     }
 }

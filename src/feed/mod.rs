@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod arbiter;
 mod astray;
+mod batch;
 pub mod binaryfile;
 pub mod counts;
 pub mod downstream;

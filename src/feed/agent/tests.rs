@@ -165,6 +165,9 @@ fn answers_of_strangers_are_dropped() {
     bench.send(Line::A, 1, 2);
     bench.send(Line::A, 3, 4);
     bench.send(Line::Rerequest, 2, 3);
+    bench.until(|bench| bench.agent.counts().gaps_opened == 1);
+    assert_eq!(bench.agent.socket_counts().stranger_datagrams, 0, "who has asked nothing listens to nobody");
+    bench.clock.advance(3 * MS);
     bench.until(|bench| bench.agent.socket_counts().stranger_datagrams == 1);
     assert_eq!(bench.sequences(), [1]);
 }
