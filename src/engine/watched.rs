@@ -1,4 +1,5 @@
-//! Agents that publish their counts: what an agent has counted goes to the mapped file after a cycle with work.
+//! Agents that publish their counts: what an agent has counted goes to the mapped file when it comes to rest, and now and then
+//! while it does not. Right after its work it would stand between a datagram and its alert.
 
 use crate::agent::Agent;
 use crate::control::agent::ControlAgent;
@@ -9,14 +10,16 @@ use crate::model::Nanos;
 use crate::partition::{Partition, Shards};
 use crate::stats::{StatsError, StatsFile};
 
-/// Cycles without work after which counts are published all the same.
-const IDLE_CYCLES: u32 = 4_096;
+/// Cycles after which counts are published in any case.
+const CYCLES_MAX: u32 = 1_024;
 
 /// An agent, and how its counts are published.
 pub struct Watched<A, P> {
     agent: A,
     publish: P,
-    idle_cycles: u32,
+    /// Cycles since counts were published, and whether one of them did work.
+    cycles: u32,
+    has_worked: bool,
 }
 
 impl<A: Agent, P: FnMut(&A) + Send> Agent for Watched<A, P> {
@@ -27,11 +30,12 @@ impl<A: Agent, P: FnMut(&A) + Send> Agent for Watched<A, P> {
     #[inline]
     fn do_work(&mut self, now: Nanos) -> usize {
         let work = self.agent.do_work(now);
-        self.idle_cycles += 1;
-        if work > 0 || self.idle_cycles > IDLE_CYCLES {
-            self.idle_cycles = 0;
+        self.cycles += 1;
+        if (self.has_worked && work == 0) || self.cycles >= CYCLES_MAX {
+            (self.cycles, self.has_worked) = (0, false);
             (self.publish)(&self.agent);
         }
+        self.has_worked |= work > 0;
         work
     }
 
@@ -43,7 +47,7 @@ impl<A: Agent, P: FnMut(&A) + Send> Agent for Watched<A, P> {
 }
 
 fn watched<A: Agent + 'static>(agent: A, publish: impl FnMut(&A) + Send + 'static) -> Box<dyn Agent> {
-    Box::new(Watched { agent, publish, idle_cycles: 0 })
+    Box::new(Watched { agent, publish, cycles: 0, has_worked: false })
 }
 
 type Published = Result<Box<dyn Agent>, StatsError>;
