@@ -74,7 +74,7 @@ impl Intake {
 
     /// What was counted.
     pub fn counts(&self) -> IntakeCounts {
-        let bust_overflows = self.sources.iter().map(|source| source.busts.overflows()).sum();
+        let bust_overflows = self.sources.iter().map(|source| source.prints.busts.overflows()).sum();
         IntakeCounts { bust_overflows, ..self.desk.counts }
     }
 }
@@ -111,14 +111,47 @@ struct Source {
     held: Vec<Alert>,
     held_from: usize,
     job: Option<Job>,
-    busts: Busts,
+    prints: Prints,
     feed_session: Option<[u8; 10]>,
+}
+
+/// The prints that caused alerts. A place in the table is a miss of every cache, and nobody waits for it: what a
+/// cycle logs is entered when the next one begins, after it was sent.
+struct Prints {
+    busts: Busts,
+    /// Logged, and not entered yet.
+    latest: Vec<(Print, u64)>,
+}
+
+impl Prints {
+    #[inline]
+    fn note(&mut self, print: Print, offset: u64) {
+        self.latest.push((print, offset));
+    }
+
+    #[inline]
+    fn enter(&mut self) {
+        self.latest.drain(..).for_each(|(print, offset)| self.busts.note(print, offset));
+    }
+
+    fn take(&mut self, print: Print) -> Option<Stretch> {
+        self.enter();
+        self.busts.take(print)
+    }
+
+    fn clear(&mut self) {
+        self.latest.clear();
+        self.busts.clear();
+    }
 }
 
 impl Source {
     fn new(ring: Receiver<Alert>, prints_max: usize) -> Source {
         let held = Vec::with_capacity(ALERTS_PER_CYCLE);
-        Source { ring, held, held_from: 0, job: None, busts: Busts::new(prints_max), feed_session: None }
+        // A cycle logs what it takes from the ring, or what it held of an earlier one, and both at most once.
+        let latest = Vec::with_capacity(2 * ALERTS_PER_CYCLE);
+        let prints = Prints { busts: Busts::new(prints_max), latest };
+        Source { ring, held, held_from: 0, job: None, prints, feed_session: None }
     }
 
     fn is_idle(&self) -> bool {
@@ -132,12 +165,13 @@ impl Source {
         now: &mut impl FnMut() -> Nanos,
         logged: &mut impl FnMut(Nanos),
     ) -> usize {
+        self.prints.enter();
         let mut work = if self.job.is_some() { self.carry_on(desk, log, now()) } else { 0 };
         while self.job.is_none() && self.held_from < self.held.len() && log.room() > 0 {
             let alert = self.held[self.held_from];
             self.held_from += 1;
             work += 1;
-            self.job = accept(&mut self.busts, &mut self.feed_session, desk, log, &alert, now(), logged);
+            self.job = accept(&mut self.prints, &mut self.feed_session, desk, log, &alert, now(), logged);
         }
         if !self.is_idle() {
             return work;
@@ -149,12 +183,12 @@ impl Source {
             desk.counts.log_waits += u64::from(!self.ring.is_empty());
             return work;
         }
-        let Source { ring, held, job, busts, feed_session, .. } = self;
+        let Source { ring, held, job, prints, feed_session, .. } = self;
         work + ring.drain(limit, |alert| {
             if job.is_some() {
                 held.push(*alert);
             } else {
-                *job = accept(busts, feed_session, desk, log, alert, now(), logged);
+                *job = accept(prints, feed_session, desk, log, alert, now(), logged);
             }
         })
     }
@@ -195,7 +229,7 @@ impl Source {
 
 /// Puts one alert in the log; there is room. Gives the job when it breaks a print that has alerts.
 fn accept(
-    busts: &mut Busts,
+    prints: &mut Prints,
     feed_session: &mut Option<[u8; 10]>,
     desk: &mut Desk,
     log: &mut AlertLog,
@@ -213,7 +247,7 @@ fn accept(
             let audience = if is_internal { Audience::Nobody } else { Audience::Account(alert.key.account) };
             let offset = log.append(audience, alert.locate, message.kind.size(), |out| message.write(out))?;
             if alert.kind == AlertKind::Alert && alert.is(flag::BY_PRINT) {
-                busts.note(print, offset);
+                prints.note(print, offset);
             }
             let counts = &mut desk.counts;
             *(if is_internal { &mut counts.internals } else { &mut counts.alerts }) += 1;
@@ -221,11 +255,11 @@ fn accept(
                 logged(ts_log.saturating_sub(alert.ts_recv));
             }
         }
-        AlertKind::Broken => match busts.take(print) {
+        AlertKind::Broken => match prints.take(print) {
             Some(Stretch { first, last }) => {
                 return Some(Job { broken: *alert, at: first, last, is_told_unresolved: false });
             }
-            None if busts.has_overflowed() => {
+            None if prints.busts.has_overflowed() => {
                 desk.counts.busted_unresolved += 1;
                 desk.announce(log, alert, session, ts_log);
             }
@@ -234,7 +268,7 @@ fn accept(
         AlertKind::Session => {
             let session = session_of(alert);
             *feed_session = Some(session);
-            busts.clear();
+            prints.clear();
             if session != desk.feed_session {
                 desk.feed_session = session;
                 desk.announce(log, alert, session, ts_log);

@@ -153,7 +153,12 @@ impl Client {
     ) -> Result<Flow, Lagged> {
         let mut slices = [IoSlice::new(&[]); PACKETS_PER_SEND];
         let count = log.gather(cursor, &mut slices)?;
-        let mut written = match socket.write_vectored(&slices[..count]) {
+        // A single packet, the usual case, needs no vector.
+        let result = match &slices[..count] {
+            [packet] => socket.write(packet),
+            packets => socket.write_vectored(packets),
+        };
+        let mut written = match result {
             Ok(0) => return Ok(Flow::Gone),
             Ok(written) => written,
             Err(error) => return Ok(refused(&error)),
