@@ -6,8 +6,8 @@ use super::{Check, Seen, judged, unseen};
 pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "huge_pages",
-        wanted: "transparent huge pages on madvise or never",
-        why: "with always the kernel collects and compacts pages behind the engine's back: milliseconds, at any time",
+        wanted: "transparent huge pages on madvise: the engine asks for them where they help",
+        why: "with always the kernel compacts memory behind the engine's back, milliseconds; with never large tables miss the page tables",
         command: "echo madvise > /sys/kernel/mm/transparent_hugepage/enabled",
         look: huge_pages,
     },
@@ -28,7 +28,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "memlock",
         wanted: "unlimited",
-        why: "kernel bypass and locked memory need it; with a limit they fail at start or fall back",
+        why: "memory.lock and kernel bypass need it",
         command: "ulimit -l unlimited (LimitMEMLOCK=infinity in a systemd unit)",
         look: memlock,
     },
@@ -39,7 +39,7 @@ fn huge_pages(host: &Host) -> Seen {
     let chosen = text.split_once('[').and_then(|(_, rest)| rest.split_once(']')).map(|(chosen, _)| chosen);
     match chosen {
         None => unseen("the kernel has none, or does not tell"),
-        Some(chosen) => judged(chosen != "always", chosen),
+        Some(chosen) => judged(chosen == "madvise", chosen),
     }
 }
 

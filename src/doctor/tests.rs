@@ -158,6 +158,7 @@ fn huge_pages() {
     let file = "sys/kernel/mm/transparent_hugepage/enabled";
     assert_eq!(of("huge_pages", file, "always [madvise] never\n"), Well);
     assert_eq!(of("huge_pages", file, "[always] madvise never\n"), Costs);
+    assert_eq!(of("huge_pages", file, "always madvise [never]\n"), Costs);
 }
 
 #[test]
