@@ -148,7 +148,7 @@ pub fn head() -> String {
 
 /// A percentile file as HdrHistogram writes it, values in us.
 pub fn hgrm(histogram: &Histogram<u64>, machine: &Value) -> String {
-    let mut text = format!("#[Machine: {machine}]\n       Value     Percentile TotalCount 1/(1-Percentile)\n\n");
+    let mut text = String::from("       Value     Percentile TotalCount 1/(1-Percentile)\n\n");
     for value in histogram.iter_quantiles(5) {
         let (quantile, us) = (value.quantile_iterated_to(), value.value_iterated_to() as f64 / 1_000.0);
         let count = histogram.count_between(0, value.value_iterated_to());
@@ -163,5 +163,6 @@ pub fn hgrm(histogram: &Histogram<u64>, machine: &Value) -> String {
     let _ = writeln!(text, "#[Mean    = {mean:12.3}, StdDeviation   = {deviation:12.3}]");
     let _ = writeln!(text, "#[Max     = {max:12.3}, Total count    = {total:12}]");
     let _ = writeln!(text, "#[Buckets = {:12}, SubBuckets     = {:12}]", histogram.buckets(), 2048);
+    let _ = writeln!(text, "#[Machine = {machine}]");
     text
 }
