@@ -86,3 +86,40 @@ pub fn gateway(agent: GatewayAgent, stats: &mut StatsFile) -> Published {
         intake.publish(&agent.intake_counts());
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    /// Does as much work as `now` says.
+    struct AsTold;
+
+    impl Agent for AsTold {
+        fn name(&self) -> &str {
+            "as told"
+        }
+        fn do_work(&mut self, now: Nanos) -> usize {
+            now as usize
+        }
+    }
+
+    #[test]
+    fn counts_are_published_at_rest_now_and_then_in_a_rush_and_at_the_end() {
+        let published = Arc::new(AtomicU32::new(0));
+        let mut agent = watched(AsTold, {
+            let published = Arc::clone(&published);
+            move |_: &AsTold| _ = published.fetch_add(1, Ordering::Relaxed)
+        });
+        let mut after = |cycles: u32, work| {
+            (0..cycles).for_each(|_| _ = agent.do_work(work));
+            published.load(Ordering::Relaxed)
+        };
+        assert_eq!((after(3, 1), after(1, 0), after(9, 0)), (0, 1, 1));
+        assert_eq!((after(CYCLES_MAX, 1), after(1, 0)), (2, 3));
+        agent.close(0);
+        assert_eq!(published.load(Ordering::Relaxed), 4);
+    }
+}

@@ -196,6 +196,18 @@ fn what_a_consumer_refuses_waits_in_the_window_then_in_the_socket() {
 }
 
 #[test]
+fn a_line_is_read_one_datagram_a_cycle_until_it_is_behind() {
+    let mut bench = Bench::new(&[]);
+    (1..=40).for_each(|number| bench.send(Line::A, number, number + 1));
+    let mut read = || {
+        bench.step();
+        bench.agent.socket_counts().datagrams
+    };
+    assert_eq!([(); 6].map(|()| read()), [1, 2, 18, 34, 40, 40]);
+    assert_eq!(bench.sequences(), (1..=40).collect::<Vec<_>>());
+}
+
+#[test]
 fn feed_time_is_told_at_heartbeats_and_each_interval_but_not_over_a_gap() {
     let server = local();
     let mut bench = Bench::new(&[&server]);
