@@ -71,6 +71,7 @@ pub mod engine;
 pub mod feed;
 pub mod gateway;
 pub mod inspect;
+pub mod journal;
 pub mod limits;
 pub mod matcher;
 pub mod model;

@@ -4,12 +4,14 @@
 //! exchange is defined here.
 
 mod alert;
+mod change;
 mod event;
 mod price;
 mod rule;
 mod symbol;
 
 pub use alert::{Alert, AlertKind, Reason, flag};
+pub use change::{Change, ChangeKind};
 pub use event::{Action, MarketEvent, Side, event_flag};
 pub use price::{Price, PriceError};
 pub use rule::{

@@ -1,0 +1,36 @@
+//! A change of the rules as it took effect: what the journal keeps of a command.
+
+use super::{Nanos, RuleKey, RuleSpec, RuleState};
+
+/// A change, and where it took effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(align(64))]
+pub struct Change {
+    /// The command's place among all commands. Several changes have one ordinal where a command removed several rules.
+    pub ordinal: u64,
+    /// The feed sequence from which it holds: it took effect before this message and after all earlier ones of the shard.
+    pub feed_sequence: u64,
+    /// Feed time when it took effect.
+    pub feed_time: Nanos,
+    /// The feed's session that `feed_sequence` counts in; spaces before the first one.
+    pub feed_session: [u8; 10],
+    /// The shard that it took effect in.
+    pub shard: u16,
+    /// The rule.
+    pub key: RuleKey,
+    /// Its version: its ordinal among the accepted sets of its symbol.
+    pub version: u64,
+    /// What became of it.
+    pub kind: ChangeKind,
+}
+
+/// What became of a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChangeKind {
+    /// It was set, in place of an earlier one of its key if there was one, and then stood so.
+    Set(RuleSpec, RuleState),
+    /// It was removed.
+    Removed,
+}
+
+const _: () = assert!(size_of::<Change>() <= 192);
