@@ -85,6 +85,10 @@ pub const MARKET_RING: usize = 1 << 14;
 pub const RULE_RING: usize = 1 << 13;
 /// Slots of an applied ring.
 pub const APPLIED_RING: usize = 1 << 13;
+/// Changes on their way to the journal or on their way to the disk.
+pub const JOURNAL_RING: usize = 1 << 14;
+/// Answers of control that wait for the journal.
+pub const ANSWERS_HELD_MAX: usize = 1 << 15;
 /// Slots of an alert ring.
 pub const ALERT_RING: usize = 1 << 14;
 /// Alerts and outcomes that a shard may hold back when a ring is full, over and above what one step can make.
@@ -188,6 +192,7 @@ const _: () = assert!(REORDER_WINDOW > DATAGRAM_SIZE_MAX / 2 && MESSAGE_KEPT_MAX
 const _: () = assert!(UNPACK_BUFFER_SIZE > 2 * (2 + u16::MAX as usize));
 const _: () = assert!(MARKET_RING.is_power_of_two() && RULE_RING.is_power_of_two());
 const _: () = assert!(APPLIED_RING.is_power_of_two() && ALERT_RING.is_power_of_two());
+const _: () = assert!(JOURNAL_RING.is_power_of_two() && APPLIED_PER_CYCLE <= JOURNAL_RING);
 const _: () = assert!(EVENTS_PER_CYCLE <= MARKET_RING && COMMANDS_PER_CYCLE <= RULE_RING);
 const _: () = assert!(HELD_MAX > EVENTS_PER_CYCLE + COMMANDS_PER_CYCLE);
 const _: () = assert!(SOUP_HEARTBEAT < SOUP_SILENCE_MIN && SOUP_SILENCE_DEADLINE <= SOUP_SILENCE_MAX);

@@ -2,7 +2,9 @@
 //!
 //! ```text
 //!  sockets --read--> soup --> wire --> session (room? rate?) --> sequencer --> rule rings
-//!  sockets <-write-- answer streams <-- [journal] <-- sequencer <------------ applied rings
+//!  sockets <-write-- answer streams <------ sequencer <-------------------- applied rings
+//!                        ^ release                | changes
+//!                        '------- journaling <----'---> the journal
 //! ```
 //!
 //! One cycle: take outcomes, ask for readiness, serve connections, now and then look at deadlines. All bounded; a
@@ -10,6 +12,7 @@
 //! same full shard. Readiness comes edge by edge, so it is remembered per connection until a call would block.
 
 mod connection;
+mod journaling;
 mod serve;
 #[cfg(test)]
 mod tests;
@@ -32,12 +35,13 @@ use crate::limits::{
     ACCEPT_RETRY_INTERVAL, ACCEPTS_PER_CYCLE, APPLIED_PER_CYCLE, CONNECTIONS_PER_CYCLE, CONTROL_POLL_INTERVAL,
     CONTROL_TIMER_INTERVAL, FAREWELL_DEADLINE, RULE_RING,
 };
-use crate::model::{AccountId, Applied, Nanos, RuleCommand};
+use crate::model::{AccountId, Applied, Change, Nanos, RuleCommand};
 use crate::ring::{Receiver, Sender};
 use crate::soup::login::{Credentials, Logins, SessionId};
 use crate::soup::packet::SERVER_HEARTBEAT;
 use crate::soup::server::Deadlines;
 use connection::{Connection, Ending, Farewell};
+use journaling::Journaling;
 
 const LISTENER: Token = Token(0);
 /// Cycles after which readiness is asked for though the clock stood still, as a test's may.
@@ -106,6 +110,8 @@ counts! {
         waits_shard,
         /// Times a request had to wait until answers were read.
         waits_room,
+        /// Answers that wait for the journal.
+        answers_held,
         /// Commands in flight.
         in_flight,
         /// The newest command's ordinal.
@@ -135,6 +141,7 @@ pub struct ControlAgent {
     sequencer: Sequencer,
     commands: Vec<Sender<RuleCommand>>,
     applied: Vec<Receiver<Applied>>,
+    journaling: Journaling,
     /// Up while the alert log is nearly full: no new rules.
     log_full: Arc<AtomicBool>,
     counts: ControlCounts,
@@ -181,6 +188,7 @@ impl ControlAgent {
             sequencer: Sequencer::new(commands.len(), RULE_RING, settings.logins.len()),
             commands,
             applied,
+            journaling: Journaling::default(),
             log_full: Arc::default(),
             counts: ControlCounts::default(),
             ts_poll: 0,
@@ -197,6 +205,14 @@ impl ControlAgent {
         self.log_full = log_full;
     }
 
+    /// Hands every change of the rules to a journal, by `changes`, and lets no answer out before `durable` has told
+    /// that all changes before it are safe: that many of those sent. Without `waits` answers leave at once. Ordinals go on
+    /// behind `ordinal`, that of the newest command of earlier runs.
+    pub fn journal(&mut self, changes: Sender<Change>, durable: Receiver<u64>, waits: bool, ordinal: u64) {
+        self.journaling = Journaling::new(changes, durable, waits);
+        self.sequencer.go_on(ordinal);
+    }
+
     /// Where it listens.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
@@ -206,6 +222,7 @@ impl ControlAgent {
     pub fn counts(&self) -> ControlCounts {
         ControlCounts {
             connections_open: (self.connections.len() - self.free.len()) as u64,
+            answers_held: self.journaling.held() as u64,
             in_flight: self.sequencer.in_flight() as u64,
             ordinal: self.sequencer.ordinal(),
             unmatched: self.sequencer.unmatched(),
@@ -213,19 +230,30 @@ impl ControlAgent {
         }
     }
 
-    /// Takes outcomes and turns them into answers.
+    /// Takes outcomes and turns them into answers, and releases those that were waiting for the journal.
     fn take_applied(&mut self) -> usize {
-        let ControlAgent { applied, sequencer, logins, connected, connections, queue, counts, .. } = self;
-        let mut count = 0;
+        let ControlAgent { applied, sequencer, logins, connected, connections, queue, counts, journaling, .. } = self;
+        let mut count = journaling.poll();
+        while let Some((login, mark)) = journaling.next_due() {
+            logins[login as usize].answers.release(mark);
+            wake(connected[login as usize], connections, queue);
+        }
         for (shard, ring) in applied.iter_mut().enumerate() {
-            count += ring.drain(APPLIED_PER_CYCLE, |outcome| {
+            count += ring.drain(APPLIED_PER_CYCLE.min(journaling.room()), |outcome| {
+                // The one place between applied and answered. The answer tells the shard's state, with all changes
+                // before it: so it waits for all of them, whether it makes one itself or not.
+                if let Some(change) = sequencer.change(shard, outcome) {
+                    journaling.send(change);
+                }
                 let Some(routed) = sequencer.applied(shard, outcome) else { return };
-                // The one place between applied and answered: a journal holds `routed` here until its record is on disk.
-                let login = routed.login as usize;
+                let login = &mut logins[routed.login as usize];
                 let is_walking = sequencer.is_walking(routed.login);
-                logins[login].answer(routed.answer.encode().bytes(), routed.is_last, is_walking);
+                login.answer(routed.answer.encode().bytes(), routed.is_last, is_walking);
                 counts.answers += 1;
-                wake(connected[login], connections, queue);
+                if !journaling.hold(routed.login, login.answers.mark()) {
+                    login.answers.release(login.answers.mark());
+                    wake(connected[routed.login as usize], connections, queue);
+                }
             });
         }
         count
@@ -414,7 +442,8 @@ impl Agent for ControlAgent {
     fn close(&mut self, now: Nanos) -> bool {
         let ts_close = *self.ts_close.get_or_insert(now + FAREWELL_DEADLINE);
         self.do_work(now);
-        if !self.has_said_end && (self.sequencer.is_idle() || now >= ts_close) {
+        let is_idle = self.sequencer.is_idle() && self.journaling.held() == 0;
+        if !self.has_said_end && (is_idle || now >= ts_close) {
             self.say_end(now);
         }
         self.has_said_end && self.free.len() == self.connections.len()

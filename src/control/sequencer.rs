@@ -23,7 +23,7 @@ mod table;
 mod tests;
 
 use super::wire::{Answer, Ask, Body, Code, Field, Place, Request};
-use crate::model::{AccountId, Applied, Command, Outcome, RuleCommand};
+use crate::model::{AccountId, Applied, Change, ChangeKind, Command, Outcome, RuleCommand};
 use table::{Entry, Table};
 
 /// A login's number: its position among the configured logins.
@@ -101,6 +101,11 @@ impl Sequencer {
         }
     }
 
+    /// Goes on behind this ordinal: that of the newest command of an earlier run.
+    pub fn go_on(&mut self, ordinal: u64) {
+        self.ordinal_next = self.ordinal_next.max(ordinal + 1);
+    }
+
     /// Takes a request of a login, if there is room. `send` puts a command on a shard's ring, false when that is full.
     pub fn offer(
         &mut self,
@@ -121,7 +126,7 @@ impl Sequencer {
                 None => return Offer::Refused(Code::BadValue, Field::Cursor),
             },
         };
-        if self.send(shard, command, Entry { login, id: request.id }, send) { Offer::Taken } else { Offer::Busy }
+        if self.send(shard, Entry { login, id: request.id, command }, send) { Offer::Taken } else { Offer::Busy }
     }
 
     /// Sends what walks have to send. Returns how many commands went out.
@@ -140,10 +145,10 @@ impl Sequencer {
 
     /// Matches an outcome of a shard to its request. `None`: there is nothing to tell the client yet.
     pub fn applied(&mut self, shard: usize, applied: &Applied) -> Option<Routed> {
-        // A list's rules come under the ordinal of the list, and its end last.
-        let is_final = !matches!(applied.outcome, Outcome::Listed(_));
+        // A list's rules come under the ordinal of the list, and its end last; so do the rules that a user loses.
+        let is_final = !matches!(applied.outcome, Outcome::Listed(_) | Outcome::UserRuleRemoved { .. });
         let found = if is_final { self.table.take(applied.ordinal) } else { self.table.get(applied.ordinal) };
-        let Some(Entry { login, id }) = found else {
+        let Some(Entry { login, id, .. }) = found else {
             self.unmatched += 1;
             return None;
         };
@@ -167,10 +172,36 @@ impl Sequencer {
             Outcome::Refused(refusal) => {
                 (Body::Refused { place, code: refusal.into(), field: Field::None, retry_ms: 0 }, true)
             }
+            Outcome::UserRuleRemoved { .. } => return None,
             Outcome::UserRemoved { count } => (self.walk_step(login, place, None, count)?, true),
             Outcome::ListEnd { cursor } => (self.walk_step(login, place, cursor, 0)?, true),
         };
         Some(Routed { login, answer: Answer { id, body }, is_last })
+    }
+
+    /// The change of the rules that an outcome tells, for the journal: to be asked before [`Self::applied`].
+    pub fn change(&self, shard: usize, applied: &Applied) -> Option<Change> {
+        let (key, version, kind) = match applied.outcome {
+            Outcome::Set { version, state, .. } => match self.table.get(applied.ordinal)?.command {
+                Command::Set(key, spec) => (key, version, ChangeKind::Set(spec, state)),
+                _ => return None,
+            },
+            Outcome::Removed { version } => {
+                (self.table.get(applied.ordinal)?.command.key()?, version, ChangeKind::Removed)
+            }
+            Outcome::UserRuleRemoved { key, version } => (key, version, ChangeKind::Removed),
+            _ => return None,
+        };
+        Some(Change {
+            ordinal: applied.ordinal,
+            feed_sequence: applied.sequence,
+            feed_time: applied.feed_time,
+            feed_session: applied.feed_session,
+            shard: shard as u16,
+            key,
+            version,
+            kind,
+        })
     }
 
     /// True while a walk of the login is in flight.
@@ -198,16 +229,10 @@ impl Sequencer {
         self.unmatched
     }
 
-    fn send(
-        &mut self,
-        shard: usize,
-        command: Command,
-        entry: Entry,
-        send: &mut impl FnMut(usize, RuleCommand) -> bool,
-    ) -> bool {
+    fn send(&mut self, shard: usize, entry: Entry, send: &mut impl FnMut(usize, RuleCommand) -> bool) -> bool {
         let ordinal = self.ordinal_next;
         let has_room = self.in_flight[shard] < self.in_flight_max;
-        if !has_room || !send(shard, RuleCommand { ordinal, feed_time: 0, command }) {
+        if !has_room || !send(shard, RuleCommand { ordinal, feed_time: 0, command: entry.command }) {
             return false;
         }
         self.table.put(ordinal, entry);
@@ -247,7 +272,7 @@ impl Sequencer {
                 }
                 Ask::Set(..) | Ask::Remove(..) => break,
             };
-            if !self.send(walk.shard, command, Entry { login, id: walk.id }, send) {
+            if !self.send(walk.shard, Entry { login, id: walk.id, command }, send) {
                 break;
             }
             sent += 1;

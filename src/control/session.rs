@@ -9,6 +9,8 @@
 //!         <----- kept for resuming ----><---- not sent --->
 //! ```
 //!
+//! An answer may stand in the stream before it may be seen: it is *released* once what it tells is on disk.
+//!
 //! Invariant: not sent + room reserved for what is in flight <= half of the ring, checked before a request is
 //! taken. So an answer never overwrites one that was not sent, and half of the ring always holds the past. A
 //! client that does not read is not read from any more, and holds up nobody else.
@@ -32,13 +34,31 @@ pub struct AnswerStream {
     oldest_number: u64,
     head: u64,
     next: u64,
+    /// What may be seen.
+    released: Mark,
+}
+
+/// A place in a stream: behind a packet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mark {
+    /// Where the next packet begins.
+    pub position: u64,
+    /// The next packet's number.
+    pub number: u64,
 }
 
 impl AnswerStream {
     /// An empty stream over a ring of at least `size` bytes.
     pub fn new(size: usize) -> AnswerStream {
         let size = size.max(CONTROL_RING_SIZE_MIN).next_power_of_two();
-        AnswerStream { ring: vec![0; size].into(), oldest: 0, oldest_number: 1, head: 0, next: 1 }
+        AnswerStream {
+            ring: vec![0; size].into(),
+            oldest: 0,
+            oldest_number: 1,
+            head: 0,
+            next: 1,
+            released: Mark { position: 0, number: 1 },
+        }
     }
 
     /// Adds a message as Sequenced Data; the oldest ones make room.
@@ -70,6 +90,21 @@ impl AnswerStream {
     /// Where the newest packet ends.
     pub fn head(&self) -> u64 {
         self.head
+    }
+
+    /// Behind the newest packet.
+    pub fn mark(&self) -> Mark {
+        Mark { position: self.head, number: self.next }
+    }
+
+    /// Behind the newest packet that may be seen.
+    pub fn released(&self) -> Mark {
+        self.released
+    }
+
+    /// All before this place may be seen.
+    pub fn release(&mut self, mark: Mark) {
+        self.released = mark;
     }
 
     /// Where packet `number` begins; the next one's begin is the head. `None`: not kept, or not yet there.

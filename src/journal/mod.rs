@@ -6,6 +6,7 @@
 //!   scan     all segments of a journal, as one chain
 //! ```
 
+pub mod agent;
 pub mod record;
 #[cfg(test)]
 mod samples;

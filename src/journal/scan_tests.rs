@@ -11,7 +11,7 @@ const SEED: u32 = 77;
 const SEGMENT_SIZE: u64 = 700;
 
 fn entry(sequence: u64) -> Entry {
-    Entry::Change(*b"demo  ", change(sequence, sequence % 4 != 0))
+    Entry::Change(*b"demo  ", change(sequence, !sequence.is_multiple_of(4)))
 }
 
 /// All records, whose entries must be those of their sequences, and what was found.

@@ -15,8 +15,11 @@ fn segment(batches: &[usize], closed: bool) -> (Vec<u8>, Vec<Record>) {
     let mut durable = sequence - 1;
     for count in batches.iter().copied().chain(closed.then_some(0)) {
         for _ in 0..count.max(1) {
-            let entry =
-                if count == 0 { Entry::End } else { Entry::Change(*b"demo  ", change(sequence, sequence % 3 != 0)) };
+            let entry = if count == 0 {
+                Entry::End
+            } else {
+                Entry::Change(*b"demo  ", change(sequence, !sequence.is_multiple_of(3)))
+            };
             let record = Record { sequence, durable, entry };
             chain = record::write(&mut bytes, chain, &record);
             records.push(record);

@@ -92,7 +92,9 @@ impl Shard {
         self.budget -= 1;
         walk.count += 1;
         if matches!(walk.command.command, Command::RemoveUser { .. }) {
+            let (key, version) = (self.key_of(rule), rule.version());
             self.end(number, Reason::Removed, walk.command.ordinal, self.moment, out);
+            self.answer(walk.command.ordinal, self.moment, Outcome::UserRuleRemoved { key, version }, out);
         } else {
             let listed = Listed {
                 key: self.key_of(rule),

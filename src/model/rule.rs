@@ -190,7 +190,8 @@ pub enum Command {
     Set(RuleKey, RuleSpec),
     /// Remove the rule of this key. The tag is handed back when there is none.
     Remove(RuleKey, u64),
-    /// Remove all rules of a user, walking the shard's rules in slices. Answered by [`Outcome::UserRemoved`].
+    /// Remove all rules of a user, walking the shard's rules in slices. One
+    /// [`Outcome::UserRuleRemoved`] each, then [`Outcome::UserRemoved`].
     RemoveUser {
         /// The account that owns them.
         account: AccountId,
@@ -299,6 +300,13 @@ pub enum Outcome {
     },
     /// Nothing was done.
     Refused(Refusal),
+    /// One rule of the user is removed; [`Outcome::UserRemoved`] comes after the last.
+    UserRuleRemoved {
+        /// Its key.
+        key: RuleKey,
+        /// Its version.
+        version: u64,
+    },
     /// All rules of the user are removed from this shard: so many.
     UserRemoved {
         /// How many.

@@ -156,7 +156,7 @@ impl Connection {
     /// Ends the connection once what is owed so far is sent, then with this last packet.
     pub fn end(&mut self, login: Option<&Login>, last: Option<Farewell>, now: Nanos) {
         if let Ending::No = self.ending {
-            let until = login.map_or(self.sent, |login| login.answers.head());
+            let until = login.map_or(self.sent, |login| login.answers.released().position);
             self.ending = Ending::Owing { until, last };
             self.ts_end = now + FAREWELL_DEADLINE;
             self.held = None;
@@ -166,7 +166,7 @@ impl Connection {
     fn until(&self, login: Option<&Login>) -> u64 {
         match self.ending {
             Ending::Owing { until, .. } => until,
-            Ending::No => login.map_or(self.sent, |login| login.answers.head()),
+            Ending::No => login.map_or(self.sent, |login| login.answers.released().position),
             Ending::Draining => self.sent,
         }
     }

@@ -115,6 +115,9 @@ impl ControlAgent {
 
     /// Offers the held request, if there is one. `More`: it is taken or refused, and no longer held.
     fn offer(&mut self, slot: usize, now: Nanos) -> Round {
+        if self.journaling.room() == 0 {
+            return Round::WaitsForShard;
+        }
         let Some(connection) = &mut self.connections[slot] else { return Round::Idle };
         let (Some(held), Some(id)) = (connection.held, connection.login) else { return Round::More };
         let login = &mut self.logins[id as usize];
@@ -164,6 +167,10 @@ impl ControlAgent {
             }
         };
         login.refuse(refusal.encode().bytes());
+        // A refusal waits behind the answers before it.
+        if !self.journaling.hold(id, login.answers.mark()) {
+            login.answers.release(login.answers.mark());
+        }
         self.counts.refused += 1;
         self.counts.answers += 1;
         let_go(connection, now);
@@ -177,7 +184,7 @@ impl ControlAgent {
             let login = &mut self.logins[id as usize];
             // What the answers in flight will overwrite is not there any more for one who begins to read now.
             login.answers.make_room(login.reserved());
-            let (oldest, next) = (login.answers.oldest_number(), login.answers.next_number());
+            let (oldest, next) = (login.answers.oldest_number(), login.answers.released().number);
             let number = request.start(&session, oldest, next)?;
             let position = login.answers.position(number).ok_or(Reject::SessionNotAvailable)?;
             Ok((id, number, position))

@@ -4,6 +4,7 @@
 //! ordinals would make all wait for the oldest. Here: slots from a free list, chained from buckets by ordinal.
 
 use super::LoginId;
+use crate::model::{Command, RuleKey};
 
 const NONE: u32 = u32::MAX;
 
@@ -12,6 +13,8 @@ const NONE: u32 = u32::MAX;
 pub struct Entry {
     pub login: LoginId,
     pub id: u64,
+    /// What was sent.
+    pub command: Command,
 }
 
 #[derive(Clone, Copy)]
@@ -33,7 +36,8 @@ pub struct Table {
 impl Table {
     /// Room for `capacity` entries, at most 2^32 - 1.
     pub fn new(capacity: usize) -> Table {
-        let empty = |next| Slot { ordinal: 0, entry: Entry { login: 0, id: 0 }, next };
+        let nobody = Entry { login: 0, id: 0, command: Command::Remove(RuleKey::NONE, 0) };
+        let empty = |next| Slot { ordinal: 0, entry: nobody, next };
         let next = |slot: usize| if slot + 1 < capacity { slot as u32 + 1 } else { NONE };
         Table {
             slots: (0..capacity).map(|slot| empty(next(slot))).collect(),
@@ -109,7 +113,8 @@ mod tests {
             let (mut table, mut map, mut next) = (Table::new(9), HashMap::new(), 1);
             for (puts, pick) in steps {
                 if puts && map.len() < 9 {
-                    let entry = Entry { login: pick as u32, id: next * 3 };
+                    let command = Command::Remove(RuleKey::NONE, pick);
+                    let entry = Entry { login: pick as u32, id: next * 3, command };
                     table.put(next, entry);
                     map.insert(next, entry);
                     next += 1 + pick;

@@ -1,0 +1,248 @@
+//! The journal's agent: changes in by a ring, and how many of them are safe out by another.
+//!
+//! ```text
+//!   control --changes--> [ agent ] --batch--> [ thread: write, fdatasync ]
+//!   control <--safe----- [       ] <--done--- [                          ]
+//! ```
+//!
+//! **Group commit.** While one batch is on its way to the disk the next gathers in the ring: the slower the disk, the larger the
+//! batches. A sync takes from tens of microseconds to many milliseconds, and an agent shares its thread with others: so the
+//! disk has a thread of its own, which does nothing else and mostly sleeps in the kernel.
+//!
+//! **Failure.** Whatever fails is told to `failed` on that thread, and no change is ever called safe again. The engine's `failed`
+//! ends the process.
+
+use std::io;
+use std::sync::mpsc::{Receiver as Inbox, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+use super::record::{AccountName, Entry};
+use super::storage::Storage;
+use super::writer::Writer;
+use crate::agent::Agent;
+use crate::counts;
+use crate::limits::JOURNAL_RING;
+use crate::model::{Change, Nanos};
+use crate::ring::{Receiver, Sender};
+use crate::sys::clock::Clock;
+
+counts! {
+    /// What the journal counted.
+    pub struct JournalCounts {
+        /// Changes taken.
+        changes,
+        /// Batches written.
+        batches,
+        /// Changes in the largest batch.
+        batch_max,
+        /// Changes that are safe.
+        safe,
+        /// Longest time from a batch's hand-over to its end, in ns.
+        commit_ns_max,
+    }
+}
+
+/// The agent.
+pub struct JournalAgent {
+    changes: Receiver<Change>,
+    safe: Sender<u64>,
+    accounts: Vec<AccountName>,
+    /// The one batch, while it is not at the disk.
+    batch: Option<Vec<Entry>>,
+    to_disk: Option<SyncSender<Vec<Entry>>>,
+    from_disk: Inbox<Vec<Entry>>,
+    thread: Option<JoinHandle<()>>,
+    told: u64,
+    ts_batch: Nanos,
+    counts: JournalCounts,
+}
+
+impl JournalAgent {
+    /// Starts the disk's thread. `accounts` are the accounts' names by number; a failure of the disk goes to `failed`.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start<S: Storage + 'static>(
+        writer: Writer<S>,
+        accounts: Vec<AccountName>,
+        (changes, safe): (Receiver<Change>, Sender<u64>),
+        clock: Clock,
+        failed: impl FnOnce(io::Error) + Send + 'static,
+    ) -> io::Result<JournalAgent>
+    where
+        S::File: 'static,
+    {
+        let (to_disk, batches) = sync_channel(1);
+        let (done, from_disk) = sync_channel(1);
+        let body = move || {
+            if let Err(error) = write(writer, &batches, &done, &clock) {
+                failed(error);
+            }
+        };
+        let thread = std::thread::Builder::new().name("journal-disk".into()).spawn(body)?;
+        Ok(JournalAgent {
+            changes,
+            safe,
+            accounts,
+            batch: Some(Vec::with_capacity(JOURNAL_RING)),
+            to_disk: Some(to_disk),
+            from_disk,
+            thread: Some(thread),
+            told: 0,
+            ts_batch: 0,
+            counts: JournalCounts::default(),
+        })
+    }
+
+    /// What was counted.
+    pub fn counts(&self) -> JournalCounts {
+        self.counts
+    }
+
+    /// Takes back a batch that is safe.
+    fn take_done(&mut self, now: Nanos) -> usize {
+        let Ok(batch) = self.from_disk.try_recv() else { return 0 };
+        self.counts.safe += batch.len() as u64;
+        self.counts.commit_ns_max = self.counts.commit_ns_max.max(now.saturating_sub(self.ts_batch));
+        self.batch = Some(batch);
+        1
+    }
+
+    /// Sends what has gathered to the disk.
+    fn send_batch(&mut self, now: Nanos) -> usize {
+        let Some(mut batch) = self.batch.take() else { return 0 };
+        batch.clear();
+        let accounts = &self.accounts;
+        let count = self.changes.drain(JOURNAL_RING, |change| {
+            let name = accounts.get(usize::from(change.key.account)).copied().unwrap_or([b' '; 6]);
+            batch.push(Entry::Change(name, *change));
+        });
+        if count == 0 {
+            self.batch = Some(batch);
+            return 0;
+        }
+        self.counts.changes += count as u64;
+        self.counts.batches += 1;
+        self.counts.batch_max = self.counts.batch_max.max(count as u64);
+        self.ts_batch = now;
+        if let Some(to_disk) = &self.to_disk {
+            // It fits: there is one batch. When the thread has gone, this one is never called safe.
+            let _ = to_disk.try_send(batch);
+        }
+        count
+    }
+}
+
+impl Agent for JournalAgent {
+    fn name(&self) -> &str {
+        "journal"
+    }
+
+    fn do_work(&mut self, now: Nanos) -> usize {
+        let mut work = self.take_done(now);
+        if self.told < self.counts.safe && self.safe.send(self.counts.safe) {
+            self.told = self.counts.safe;
+        }
+        work += self.send_batch(now);
+        work
+    }
+
+    /// Writes what is left, and the end.
+    fn close(&mut self, now: Nanos) -> bool {
+        self.do_work(now);
+        let is_failed = self.thread.as_ref().is_none_or(JoinHandle::is_finished);
+        if self.batch.is_some() && self.changes.is_empty() {
+            self.to_disk = None;
+        }
+        is_failed
+    }
+}
+
+/// The disk's thread: batches until there are no more, then the end of the journal.
+fn write<S: Storage>(
+    mut writer: Writer<S>,
+    batches: &Inbox<Vec<Entry>>,
+    done: &SyncSender<Vec<Entry>>,
+    clock: &Clock,
+) -> io::Result<()> {
+    for batch in batches {
+        writer.commit(batch.iter().copied(), clock.now())?;
+        // The agent goes first only when the engine does.
+        let _ = done.send(batch);
+    }
+    writer.close(clock.now())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::record::Record;
+    use crate::journal::samples::change;
+    use crate::journal::scan::{self, Scanned};
+    use crate::journal::storage::simulated::Disk;
+    use crate::journal::writer::{Durability, Position};
+    use crate::ring::ring;
+
+    struct House {
+        changes: Sender<Change>,
+        safe: Receiver<u64>,
+        agent: JournalAgent,
+        disk: Disk,
+        failure: Inbox<String>,
+    }
+
+    fn house(disk: Disk) -> House {
+        let (changes, taken) = ring(JOURNAL_RING, change(0, false));
+        let (told, safe) = ring(64, 0);
+        let (failed, failure) = sync_channel(1);
+        let start = Position { next_sequence: 1, chain: 1 };
+        let writer = Writer::begin(disk.clone(), start, Durability::Sync, 2_000, 0).unwrap();
+        let fail = move |error: io::Error| failed.send(error.to_string()).unwrap();
+        let names = vec![*b"zero  ", *b"one   "];
+        let agent = JournalAgent::start(writer, names, (taken, told), Clock::simulated(0), fail).unwrap();
+        House { changes, safe, agent, disk, failure }
+    }
+
+    fn read(disk: &Disk) -> (Vec<Record>, Scanned) {
+        let mut records = vec![];
+        let scanned = scan::scan(disk, 1, |record| records.push(*record)).unwrap();
+        (records, scanned)
+    }
+
+    #[test]
+    fn what_is_called_safe_is_on_disk_and_the_end_is_written_last() {
+        let mut house = house(Disk::default());
+        for n in 0..500 {
+            assert!(house.changes.send(change(n, n % 2 == 0)));
+        }
+        let mut safe = 0;
+        while safe < 500 {
+            house.agent.do_work(0);
+            house.safe.drain(64, |count| safe = *count);
+            assert!(read(&house.disk).0.len() as u64 >= safe);
+        }
+        while !house.agent.close(0) {
+            std::thread::yield_now();
+        }
+        let (records, scanned) = read(&house.disk);
+        assert!(scanned.is_closed && records.len() == 501);
+        for (n, record) in records[..500].iter().enumerate() {
+            assert_eq!(record.entry, Entry::Change(*b"zero  ", change(n as u64, n % 2 == 0)));
+        }
+    }
+
+    #[test]
+    fn after_a_failed_sync_nothing_is_called_safe_any_more() {
+        let disk = Disk::default();
+        let mut house = house(disk.clone());
+        disk.sync_fails_at(disk.operations() + 1);
+        assert!(house.changes.send(change(1, true)));
+        house.agent.do_work(0);
+        assert_eq!(house.failure.recv().unwrap(), "input/output error");
+        assert!(house.changes.send(change(2, true)));
+        while !house.agent.close(0) {
+            std::thread::yield_now();
+        }
+        assert!(house.safe.is_empty());
+    }
+}
