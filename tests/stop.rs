@@ -3,65 +3,16 @@
 mod engine;
 mod naive;
 
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use engine::alerts::{Commands, Reader, difference, rows};
 use engine::feed::{Feed, binary_file, settings, synthetic};
+use engine::process::Running;
 use engine::rules::{Desk, Rows, read};
 use engine::{DEADLINE, Shape, config_text};
 use hairtrigger::publish::Rates;
 use hairtrigger::synth::{Day, DayParams, RULES_HEADER, RuleRows};
 use naive::real::run_files;
-
-/// `hairtrigger run`, killed when the test fails.
-struct Running {
-    child: Child,
-    line: SocketAddr,
-    control: SocketAddr,
-    gateway: SocketAddr,
-}
-
-impl Running {
-    /// Starts it and reads from its output where it is reached. Then nobody reads it any more: it has to do without.
-    fn start(config: &Path) -> Running {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_hairtrigger"));
-        let mut child =
-            command.args(["run", "--config"]).arg(config).stdout(Stdio::piped()).spawn().expect("it starts");
-        let output = BufReader::new(child.stdout.take().expect("it is piped"));
-        let lines: Vec<String> =
-            output.lines().map_while(Result::ok).take_while(|line| !line.starts_with("running")).collect();
-        let after = |what: &str| {
-            let text =
-                lines.iter().find_map(|line| line.split_once(what)).unwrap_or_else(|| panic!("{what}: {lines:?}"));
-            let address = text.1.split([' ', ',']).next().expect("a word");
-            address.parse().unwrap_or_else(|_| panic!("no address: {lines:?}"))
-        };
-        let (line, control, gateway) = (after("line A on "), after("rules: "), after("alerts: "));
-        Running { child, line, control, gateway }
-    }
-
-    /// SIGTERM; it is not waited for.
-    fn terminate(&self) {
-        let kill = format!("kill -TERM {}", self.child.id());
-        assert!(Command::new("sh").args(["-c", &kill]).status().expect("a shell").success());
-    }
-
-    fn has_ended(&mut self) -> bool {
-        self.child.try_wait().expect("it is ours").is_some_and(|status| status.success())
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // Both fail where it has ended, as it should have.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 #[test]
 fn a_stop_by_sigterm_loses_no_alert_that_was_fired() {

@@ -25,6 +25,9 @@ pub struct Args {
     /// Print a commented config that works as it stands, with every key, and end
     #[arg(long, group = "what")]
     print_config: bool,
+    /// Start with what is whole of a damaged journal; what lies behind the damage is kept beside it, and is lost to the engine
+    #[arg(long, requires = "config")]
+    cut_damaged_journal: bool,
 }
 
 /// Runs it. SIGINT and SIGTERM stop it from the source to the sink: what was read is matched, what was fired is sent.
@@ -33,7 +36,8 @@ pub fn run(args: Args) -> Result<ExitCode, Box<dyn Error>> {
         print!("{}", Config::example());
         return Ok(ExitCode::SUCCESS);
     };
-    let config = Config::load(&path)?;
+    let mut config = Config::load(&path)?;
+    config.journal.cuts_damage = args.cut_damaged_journal;
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         signal_hook::flag::register(signal, Arc::clone(&stop))?;
@@ -61,9 +65,10 @@ fn started(engine: &Engine) -> String {
     let sockets: String = engine.granted.iter().map(|socket| format!("feed: {socket}\n")).collect();
     let memory: String = engine.memory_refused.iter().map(|refused| format!("memory: {refused}\n")).collect();
     format!(
-        "hairtrigger {}\n{}\n{sockets}{memory}rules: {}    alerts: {}\nstats: {}\nrunning; stop with Ctrl-C or SIGTERM",
+        "hairtrigger {}\n{}\n{}\n{sockets}{memory}rules: {}    alerts: {}\nstats: {}\nrunning; stop with Ctrl-C or SIGTERM",
         env!("CARGO_PKG_VERSION"),
         engine.plan,
+        engine.recovery,
         engine.addresses.control,
         engine.addresses.gateway,
         engine.stats_file.display(),

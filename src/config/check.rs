@@ -18,6 +18,7 @@ pub(super) fn check(config: &Config) -> Check {
     check_feed(&config.feed)?;
     check_ports(config)?;
     check_log(&config.gateway)?;
+    within("journal.segment_size", config.journal.segment_size, SEGMENT_SIZE_MIN..=SEGMENT_SIZE_MAX)?;
     check_clients(config)?;
     check_accounts(&config.accounts)?;
     check_limits(config)

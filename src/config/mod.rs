@@ -18,7 +18,7 @@ use toml::de::{DeTable, DeValue};
 
 pub use crate::feed::settings::Join;
 pub use day::{DayError, midnight_utc, today};
-pub use sections::{Account, Clients, Control, Feed, Gateway, Limits, Line, Login, Memory, Stats};
+pub use sections::{Account, Clients, Control, Feed, Gateway, Journal, Limits, Line, Login, Memory, Stats};
 
 use crate::plan::Topology;
 
@@ -34,6 +34,9 @@ pub struct Config {
     /// The alert port and the alert log.
     #[serde(default)]
     pub gateway: Gateway,
+    /// What makes rules durable.
+    #[serde(default)]
+    pub journal: Journal,
     /// What holds for the clients of both ports.
     #[serde(default)]
     pub clients: Clients,
@@ -111,6 +114,11 @@ impl Config {
                 Err(wrong(line, format!("{}: {message}", path.join("."))))
             }
         }
+    }
+
+    /// Where the journal is.
+    pub fn journal_directory(&self) -> PathBuf {
+        self.journal.directory.clone().unwrap_or_else(|| self.gateway.directory.join("journal"))
     }
 
     /// A commented config that works as it stands, with every key.

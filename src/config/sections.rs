@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::values;
 use crate::feed::settings::Join;
+use crate::journal::writer::Durability;
 use crate::limits;
 use crate::model::Nanos;
 use crate::soup::login::Credentials;
@@ -166,6 +167,28 @@ impl Default for Gateway {
             segment_size: 64 << 20,
             retention_size: 1 << 30,
         }
+    }
+}
+
+/// `[journal]`: every change of the rules, on disk before it is acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Journal {
+    /// Its folder. Default: `journal` in that of the alert log.
+    pub directory: Option<PathBuf>,
+    /// When a change is acknowledged.
+    pub durability: Durability,
+    /// Size of a segment, about.
+    #[serde(deserialize_with = "values::size")]
+    pub segment_size: u64,
+    /// By the command line only: start with what is whole of a damaged journal.
+    #[serde(skip)]
+    pub cuts_damage: bool,
+}
+
+impl Default for Journal {
+    fn default() -> Journal {
+        Journal { directory: None, durability: Durability::Sync, segment_size: 64 << 20, cuts_damage: false }
     }
 }
 

@@ -37,15 +37,16 @@ fn the_example_shows_the_defaults() {
 #[test]
 fn every_key_stands_in_the_example() {
     let places = [
-        ("x = 1\n", "", 9),
+        ("x = 1\n", "", 10),
         ("[feed]\nx = 1\n", "feed", 16),
         ("[feed.line_a]\nx = 1\n", "feed", 3),
         ("[control]\nx = 1\n", "control", 6),
         ("[gateway]\nx = 1\n", "gateway", 6),
+        ("[journal]\nx = 1\n", "journal", 3),
         ("[clients]\nx = 1\n", "clients", 3),
         ("[[accounts]]\nx = 1\n", "accounts", 4),
         ("[limits]\nx = 1\n", "limits", 6),
-        ("[topology]\nx = 1\n", "topology", 10),
+        ("[topology]\nx = 1\n", "topology", 12),
         ("[memory]\nx = 1\n", "memory", 1),
         ("[stats]\nx = 1\n", "stats", 1),
     ];
@@ -108,6 +109,7 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ("\"127.0.0.1:7402\"", "\"127.0.0.1:7401\"", "gateway.listen: is the same as control.listen"),
     ("in_flight_max = 65536", "in_flight_max = 65537", "control.requests_in_flight_max: 65537: expected 1 to 65536"),
     ("\"64MiB\"", "65537", "gateway.segment_size: 65537: expected a multiple of 4096"),
+    ("\"sync\"\n", "\"fast\"\n", "unknown variant `fast`, expected one of `sync`, `process`, `none`"),
     ("\"1GiB\"", "\"127MiB\"", "gateway.retention_size: 133169152: expected two segments (134217728) or more"),
     ("\"15s\"", "\"1s\"", "clients.silence_deadline: 1000000000 ns: expected 2000000000 ns"),
     ("\"demo\"", "\"Demo\"", "accounts.0.name: expected 1 to 6 of a-z and 0-9"),

@@ -4,16 +4,19 @@
 //! sink, so that nothing that was read is lost between two stages:
 //!
 //! ```text
-//!  build  5 feed   4 partition   3 shards      2 control   1 gateway
-//!           |          |          |    ^           |           ^
-//!           '--------->'--market->|    '--rules----|           |
-//!                                 |-----applied--->'           |
-//!                                 '-----alerts-----------------'
-//!  stop   1 feed                 3 shards      2 control   4 gateway
+//!  build  6 feed   5 partition   4 shards      3 control   2 journal   1 gateway
+//!           |          |          |    ^           |  ^        |           ^
+//!           '--------->'--market->|    '--rules----|  '--safe--|           |
+//!                                 |-----applied--->'--changes->'           |
+//!                                 '-----alerts-----------------------------'
+//!  stop   1 feed                 3 shards      2 control   5 journal   4 gateway
 //! ```
 //!
-//! Control stops before the shards: what it has in flight they still answer.
+//! Control stops before the shards: what it has in flight they still answer. The journal is the last: its end says that
+//! the alert log before it is on disk as a whole. Before anything is built, [`past`] reads what earlier runs have left, and
+//! the rules are put back into the shards before the feed begins.
 
+mod past;
 mod settings;
 mod watched;
 
@@ -27,10 +30,14 @@ use crate::control::agent::ControlAgent;
 use crate::feed::agent::{FeedAgent, Granted, OpenError};
 use crate::feed::settings::Line;
 use crate::gateway::agent::GatewayAgent;
-use crate::limits::{ALERT_RING, APPLIED_RING, MARKET_RING, RULE_RING};
+use crate::journal::agent::JournalAgent;
+use crate::journal::writer::Durability;
+use crate::limits::{ALERT_RING, APPLIED_RING, JOURNAL_RING, MARKET_RING, RULE_RING};
 use crate::matcher::agent::{MatcherAgent, MatcherRings};
 use crate::matcher::shard::Shard;
-use crate::model::{Action, Alert, AlertKind, Applied, Command, MarketEvent, Outcome, RuleCommand, RuleKey};
+use crate::model::{
+    Action, Alert, AlertKind, Applied, Change, ChangeKind, Command, MarketEvent, Outcome, RuleCommand, RuleKey,
+};
 use crate::partition::{Partition, Shards};
 use crate::plan::{Plan, PlanError, Role};
 use crate::ring::{Receiver, Sender, ring};
@@ -38,8 +45,12 @@ use crate::runner::{self, Handle, SpawnError};
 use crate::soup::login::SessionId;
 use crate::stats::{StatsError, StatsFile};
 use crate::sys::clock::Clock;
+use crate::sys::lock::DirectoryLock;
 use crate::sys::memory;
 use crate::sys::topology::Machine;
+
+use past::Past;
+pub use past::{PastError, Report};
 
 /// How often the stop of an agent is looked for.
 const STOP_POLL: Duration = Duration::from_micros(200);
@@ -65,6 +76,12 @@ pub enum EngineError {
     /// The alert port or the alert log.
     #[error("gateway: {0}")]
     Gateway(#[from] crate::gateway::agent::OpenError),
+    /// What earlier runs have left.
+    #[error(transparent)]
+    Past(#[from] PastError),
+    /// The journal's thread.
+    #[error("journal: {0}")]
+    Journal(std::io::Error),
     /// A thread.
     #[error(transparent)]
     Spawn(#[from] SpawnError),
@@ -95,7 +112,10 @@ pub struct Engine {
     pub memory_refused: Vec<String>,
     /// Its counters and histograms.
     pub stats_file: PathBuf,
+    /// What was there from earlier runs.
+    pub recovery: Report,
     threads: Vec<Handle>,
+    _locks: [DirectoryLock; 2],
     /// Kept as long as the engine runs: readers see by it that it lives.
     _stats: StatsFile,
 }
@@ -127,6 +147,7 @@ impl Engine {
         let clock = Clock::machine();
         let machine = Machine::this().map_err(EngineError::Machine)?;
         let plan = Plan::new(&machine, &config.topology)?;
+        let Past { locks, recovered, writer, report } = past::open(config, clock.now())?;
         let mut stats = StatsFile::create(&config.stats.file, clock.now())?;
         let shards = plan.shards;
         let no_applied = Applied {
@@ -144,15 +165,35 @@ impl Engine {
         let mut to_log = stats.histogram("gateway", "recv_to_log")?;
         gateway.on_logged(move |ns| to_log.record(ns));
 
-        // 2. Control: clients in, rule rings out, outcomes back.
+        // 2. The journal: changes in, and how many of them are safe out.
+        let no_change = Change {
+            ordinal: 0,
+            feed_sequence: 0,
+            feed_time: 0,
+            feed_session: [b' '; 10],
+            shard: 0,
+            key: RuleKey::NONE,
+            version: 0,
+            kind: ChangeKind::Removed,
+        };
+        let (change_sender, change_receiver) = ring(JOURNAL_RING, no_change);
+        let (safe_sender, safe_receiver) = ring(JOURNAL_RING, 0);
+        let names = past::account_names(config);
+        let journal = (change_receiver, safe_sender);
+        let journal = JournalAgent::start(writer, names, journal, clock.clone(), past::journal_failed)
+            .map_err(EngineError::Journal)?;
+
+        // 3. Control: clients in, rule rings out, outcomes back.
         let (applied_senders, applied_receivers) = rings(shards, APPLIED_RING, no_applied);
         let (rule_senders, rule_receivers) = rings(shards, RULE_RING, no_command);
         let session = SessionId::from_number(clock.now() / 100_000_000);
         let mut control = ControlAgent::new(settings::control(config, session), rule_senders, applied_receivers)
             .map_err(|error| EngineError::Control(config.control.listen, error))?;
         control.refuse_sets_while(gateway.log_full());
+        let waits = config.journal.durability != Durability::None;
+        control.journal(change_sender, safe_receiver, waits, recovered.ordinal);
 
-        // 3. The shards, each between its four rings.
+        // 4. The shards, each between its four rings, with the rules of earlier runs.
         let (market_senders, market_receivers) = rings(shards, MARKET_RING, MarketEvent::new(Action::Clock));
         let inward = market_receivers.into_iter().zip(rule_receivers);
         let outward = alert_senders.into_iter().zip(applied_senders);
@@ -162,14 +203,17 @@ impl Engine {
             alerts,
             applied,
         });
-        let shard = || Shard::new(settings::shard(config));
+        let mut restored: Vec<Shard> = (0..shards).map(|_| Shard::new(settings::shard(config))).collect();
+        past::restore(&recovered, &mut restored)?;
+        drop(recovered);
+        let with_number = restored.into_iter().zip(rings).enumerate();
         let matchers =
-            rings.enumerate().map(|(number, rings)| MatcherAgent::new(number, shard(), rings, clock.clone()));
+            with_number.map(|(number, (shard, rings))| MatcherAgent::new(number, shard, rings, clock.clone()));
 
-        // 4. The partition, the feed's last stage.
+        // 5. The partition, the feed's last stage.
         let partition = Partition::new(MarketRings(market_senders), settings::midnight_of(config));
 
-        // 5. The feed: sockets in.
+        // 6. The feed: sockets in.
         let feed = FeedAgent::open(&settings::feed(config), clock.clone(), partition)?;
 
         let addresses = Addresses {
@@ -183,6 +227,7 @@ impl Engine {
             (Role::Feed, watched::feed(feed, &mut stats)?),
             (Role::Gateway, watched::gateway(gateway, &mut stats)?),
             (Role::Control, watched::control(control, &mut stats)?),
+            (Role::Journal, watched::journal(journal, &mut stats)?),
         ];
         for (number, matcher) in matchers.enumerate() {
             agents.push((Role::Matcher(number), watched::matcher(number, matcher, &mut stats)?));
@@ -190,14 +235,15 @@ impl Engine {
         let memory_refused = prepare_memory(config.memory.lock);
         let threads = spawn(&plan, agents, &clock)?;
         let stats_file = config.stats.file.clone();
-        Ok(Engine { addresses, plan, granted, memory_refused, stats_file, threads, _stats: stats })
+        let (recovery, _locks, _stats) = (report, locks, stats);
+        Ok(Engine { addresses, plan, granted, memory_refused, stats_file, recovery, threads, _locks, _stats })
     }
 
     /// Stops it from the source to the sink. What was read from the feed is matched, what was fired is logged and, as far as
     /// clients read it, sent.
     pub fn stop(self) {
         let matchers = (0..self.plan.shards).map(Role::Matcher);
-        let order = [Role::Feed, Role::Control].into_iter().chain(matchers).chain([Role::Gateway]);
+        let order = [Role::Feed, Role::Control].into_iter().chain(matchers).chain([Role::Gateway, Role::Journal]);
         for role in order {
             let Some((thread, agent)) = self.place_of(role) else { continue };
             if role == Role::Feed {

@@ -5,6 +5,7 @@ use crate::agent::Agent;
 use crate::control::agent::ControlAgent;
 use crate::feed::agent::FeedAgent;
 use crate::gateway::agent::GatewayAgent;
+use crate::journal::agent::JournalAgent;
 use crate::matcher::agent::MatcherAgent;
 use crate::model::Nanos;
 use crate::partition::{Partition, Shards};
@@ -75,6 +76,12 @@ pub fn matcher(number: usize, agent: MatcherAgent, stats: &mut StatsFile) -> Pub
 pub fn control(agent: ControlAgent, stats: &mut StatsFile) -> Published {
     let mut counts = stats.counters::<crate::control::agent::ControlCounts>("control", "sessions")?;
     Ok(watched(agent, move |agent: &ControlAgent| counts.publish(&agent.counts())))
+}
+
+/// The journal.
+pub fn journal(agent: JournalAgent, stats: &mut StatsFile) -> Published {
+    let mut counts = stats.counters::<crate::journal::agent::JournalCounts>("journal", "disk")?;
+    Ok(watched(agent, move |agent: &JournalAgent| counts.publish(&agent.counts())))
 }
 
 /// The gateway with its intake.

@@ -270,6 +270,11 @@ impl Agent for GatewayAgent {
             }
         }
         self.has_more = true;
+        if self.peer_count == 0
+            && let Err(error) = self.log.sync()
+        {
+            tracing::error!(%error, "the alert log could not be synced");
+        }
         self.peer_count == 0
     }
 }

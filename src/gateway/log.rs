@@ -219,6 +219,14 @@ impl AlertLog {
         self.indexes.release(self.start());
     }
 
+    /// Returns when all that is kept is on disk: for a stop.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn sync(&self) -> std::io::Result<()> {
+        self.segments.iter().try_for_each(Segment::sync)
+    }
+
     /// The record at this offset; `None` when it is past the retention or nothing is there.
     #[inline]
     pub fn record(&self, offset: u64) -> Option<Record<'_>> {

@@ -10,6 +10,7 @@
 
 pub mod agent;
 pub mod busts;
+pub mod history;
 pub mod index;
 pub mod intake;
 pub mod log;

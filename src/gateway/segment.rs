@@ -10,7 +10,8 @@
 //! Little-endian; a page is 4 KiB. A file is allocated in full and touched before it is used: a full disk is an error here, off the
 //! path, and never a SIGBUS in the middle of a record. The first number is written when the segment becomes active.
 //!
-//! Known limit: nothing is synced. Survival across restarts is not promised yet.
+//! What is appended lies in the kernel's memory at once, so it survives the end of the process; it is synced only at a stop in
+//! order, so a power cut may take some of it.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -78,6 +79,14 @@ impl Segment {
         self.map[24..32].copy_from_slice(&first_number.to_le_bytes());
     }
 
+    /// Returns when all of it is on disk.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn sync(&self) -> io::Result<()> {
+        self.map.flush()
+    }
+
     /// Unmaps it and deletes the file.
     ///
     /// # Errors
@@ -87,6 +96,14 @@ impl Segment {
         drop(map);
         std::fs::remove_file(path)
     }
+}
+
+/// The ordinal in the header of a segment's bytes; `None` when they are no segment of this version.
+pub fn ordinal(bytes: &[u8]) -> Option<u64> {
+    let (header, _) = bytes.split_first_chunk::<HEADER_SIZE>()?;
+    let is_ours = header[..8] == MAGIC && header[8..12] == VERSION.to_le_bytes();
+    let (_, rest) = header.split_at(16);
+    is_ours.then_some(u64::from_le_bytes(*rest.first_chunk()?))
 }
 
 #[allow(unsafe_code)]

@@ -10,7 +10,7 @@
 //! |---|---|---|---|
 //! | 0 | 1 | type | `A` the rule fired; `E` it ended without an alert; `B` the print that caused an earlier alert was broken |
 //! | 1 | 1 | reason | `A`: 1 cross, 2 initial; `E`: 3 removed, 4 replaced, 5 expired; `B`: 0 |
-//! | 2 | 1 | flags | bits: 1 last (this ended the rule), 2 after_gap, 4 book_suspect, 8 by_print |
+//! | 2 | 1 | flags | bits: 1 last (this ended the rule), 2 after_gap, 4 book_suspect, 8 by_print, 16 state_unsure |
 //! | 3 | 1 | signal | 0 last, 1 bid, 2 ask, 3 mid |
 //! | 4 | 1 | comparison | 0 below, 1 above, 2 at_or_below, 3 at_or_above |
 //! | 5 | 6 | account | owner of the rule |

@@ -180,7 +180,7 @@ mod tests {
     use crate::journal::samples::change;
     use crate::journal::scan::{self, Scanned};
     use crate::journal::storage::simulated::Disk;
-    use crate::journal::writer::{Durability, Position};
+    use crate::journal::writer::{Durability, Position, Settings};
     use crate::ring::ring;
 
     struct House {
@@ -196,7 +196,8 @@ mod tests {
         let (told, safe) = ring(64, 0);
         let (failed, failure) = sync_channel(1);
         let start = Position { next_sequence: 1, chain: 1 };
-        let writer = Writer::begin(disk.clone(), start, Durability::Sync, 2_000, 0).unwrap();
+        let settings = Settings { durability: Durability::Sync, segment_size: 2_000, boot: [0; 16] };
+        let writer = Writer::begin(disk.clone(), start, settings, 0).unwrap();
         let fail = move |error: io::Error| failed.send(error.to_string()).unwrap();
         let names = vec![*b"zero  ", *b"one   "];
         let agent = JournalAgent::start(writer, names, (taken, told), Clock::simulated(0), fail).unwrap();

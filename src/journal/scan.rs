@@ -7,6 +7,7 @@
 //! | `torn_tail` | the last segment ends with bytes that were never acknowledged | they are left behind; the next segment goes on from the last whole record |
 //! | `torn_tail_cut_before` | so does an earlier one, and the next segment goes on from its last whole record | a start had cut it: as whole |
 //! | `damage` | a record is broken that had been on disk | refused |
+//! | `damage_that_was_cut` | so it is, and the next segment goes on from the last whole record | somebody had decided so: as whole |
 //! | `missing_segment` | a segment does not go on where the one before ends | refused |
 //! | `header_damaged` | a file has a segment's name and no whole header | refused: headers are on disk before the name is |
 //! | `newer_version` | a header or a record of a later version | refused |
@@ -69,6 +70,11 @@ pub struct Scanned {
     pub position: Position,
     /// Bytes behind the last whole record that were never acknowledged.
     pub torn: usize,
+    /// The boot of the machine that its last segment was created in.
+    pub boot: [u8; 16],
+    /// Records before this sequence were written before a boot of the machine that the engine did not end in order: what was
+    /// not synced then, as the alert log, may be lost.
+    pub doubtful_before: u64,
     /// True when its last record says that it was closed in order.
     pub is_closed: bool,
     /// Segments read.
@@ -79,21 +85,67 @@ pub struct Scanned {
 ///
 /// # Errors
 /// [`ScanError`]; `each` has had the records before.
-pub fn scan<S: Storage>(storage: &S, seed: u32, mut each: impl FnMut(&Record)) -> Result<Scanned, ScanError> {
-    let names = storage.list().map_err(|error| ScanError::Read("the journal's directory".into(), error))?;
-    let mut found =
-        Scanned { position: Position { next_sequence: 1, chain: seed }, torn: 0, is_closed: false, segments: 0 };
-    for name in names.iter().filter(|name| name.ends_with(".journal")) {
-        let bytes = storage.read(name).map_err(|error| ScanError::Read(name.clone(), error))?;
-        let header = Header::read(&bytes).map_err(|error| ScanError::Header(name.clone(), error))?;
-        let (first, expected) = (header.first_sequence, found.position.next_sequence);
-        let goes_on = first == expected && header.seed == found.position.chain;
-        if Header::file_name(first) != *name || (found.segments > 0 && !goes_on) {
-            return Err(ScanError::Missing { file: name.clone(), found: first, expected });
-        }
-        read_segment(name, &bytes, &mut found, &mut each)?;
+pub fn scan<S: Storage>(storage: &S, seed: u32, each: impl FnMut(&Record)) -> Result<Scanned, ScanError> {
+    let mut found = Scanned::new(seed);
+    found.read(storage, each).map(|()| found)
+}
+
+/// Moves every segment behind the first damage out of the way, by renaming: what [`scan`] finds once a new segment has begun
+/// is all that is whole. A person's decision: what was acknowledged is lost. Returns the files that were moved.
+///
+/// # Errors
+/// When the system refuses.
+pub fn cut<S: Storage>(
+    storage: &mut S,
+    seed: u32,
+    each: impl FnMut(&Record),
+) -> Result<(Scanned, Vec<String>), ScanError> {
+    let mut found = Scanned::new(seed);
+    if found.read(storage, each).is_ok() {
+        return Ok((found, vec![]));
     }
-    Ok(found)
+    let failed = |error| ScanError::Read("the journal's directory".into(), error);
+    let names = storage.list().map_err(failed)?;
+    let segments = names.into_iter().filter(|name| name.ends_with(".journal"));
+    let behind: Vec<String> = segments.skip(found.segments).collect();
+    for name in &behind {
+        storage.rename(name, &format!("{name}.cut")).map_err(failed)?;
+    }
+    storage.sync_directory().map_err(failed)?;
+    Ok((found, behind))
+}
+
+impl Scanned {
+    fn new(seed: u32) -> Scanned {
+        let position = Position { next_sequence: 1, chain: seed };
+        Scanned { position, torn: 0, boot: [0; 16], doubtful_before: 0, is_closed: false, segments: 0 }
+    }
+
+    /// The machine was booted since the last segment, or was not.
+    pub fn begin_boot(&mut self, boot: [u8; 16]) {
+        if self.segments > 0 && !self.is_closed && boot != self.boot {
+            self.doubtful_before = self.position.next_sequence;
+        }
+        self.boot = boot;
+    }
+
+    fn read<S: Storage>(&mut self, storage: &S, mut each: impl FnMut(&Record)) -> Result<(), ScanError> {
+        let names = storage.list().map_err(|error| ScanError::Read("the journal's directory".into(), error))?;
+        let mut damage = None;
+        for name in names.iter().filter(|name| name.ends_with(".journal")) {
+            let bytes = storage.read(name).map_err(|error| ScanError::Read(name.clone(), error))?;
+            let header = Header::read(&bytes).map_err(|error| ScanError::Header(name.clone(), error))?;
+            let (first, expected) = (header.first_sequence, self.position.next_sequence);
+            let goes_on = first == expected && (header.seed == self.position.chain || self.segments == 0);
+            if Header::file_name(first) != *name || !goes_on {
+                let missing = ScanError::Missing { file: name.clone(), found: first, expected };
+                return Err(damage.unwrap_or(missing));
+            }
+            self.begin_boot(header.boot);
+            damage = read_segment(name, &bytes, self, &mut each).err();
+        }
+        damage.map_or(Ok(()), Err)
+    }
 }
 
 fn read_segment(

@@ -4,7 +4,7 @@ use super::*;
 use crate::journal::record::Entry;
 use crate::journal::samples::change;
 use crate::journal::storage::simulated::{Crash, Disk};
-use crate::journal::writer::{Durability, Writer};
+use crate::journal::writer::{Durability, Settings, Writer};
 
 const SEED: u32 = 77;
 /// Small, so that the script below has several segments.
@@ -28,7 +28,8 @@ fn read(disk: &Disk) -> Result<(u64, Scanned), ScanError> {
 
 fn begin(disk: &Disk, durability: Durability) -> io::Result<Writer<Disk>> {
     let (_, found) = read(disk).expect("no crash damages a journal");
-    Writer::begin(disk.clone(), found.position, durability, SEGMENT_SIZE, 9)
+    let settings = Settings { durability, segment_size: SEGMENT_SIZE, boot: [1; 16] };
+    Writer::begin(disk.clone(), found.position, settings, 9)
 }
 
 /// Writes batches until the disk fails. Returns the sequence acknowledged last; `acknowledged` were before.
@@ -123,6 +124,26 @@ fn without_syncs_a_kill_loses_nothing_and_a_power_cut_leaves_a_prefix() {
 }
 
 #[test]
+fn what_a_boot_without_an_end_leaves_behind_is_doubtful_from_then_on() {
+    let disk = Disk::default();
+    let mut doubtful = vec![];
+    for (boot, closes) in [(1, false), (1, false), (2, true), (3, false), (3, false)] {
+        let mut found = read(&disk).unwrap().1;
+        found.begin_boot([boot; 16]);
+        doubtful.push(found.doubtful_before);
+        let settings = Settings { durability: Durability::Sync, segment_size: 1 << 20, boot: [boot; 16] };
+        let mut writer = Writer::begin(disk.clone(), found.position, settings, 9).unwrap();
+        let next = found.position.next_sequence;
+        // The end of a journal takes a sequence too, and `entry` is asked for none of those.
+        writer.commit((next..next + 2).map(entry), 9).unwrap();
+        if closes {
+            writer.close(9).unwrap();
+        }
+    }
+    assert_eq!(doubtful, [0, 0, 5, 5, 5]);
+}
+
+#[test]
 fn torn_tail() {
     let disk = written(Durability::Sync);
     let last = disk.list().unwrap().pop().unwrap();
@@ -155,12 +176,29 @@ fn damage() {
 }
 
 #[test]
+fn damage_that_was_cut() {
+    let mut disk = written(Durability::Sync);
+    let names = disk.list().unwrap();
+    disk.damage(&names[1], |bytes| bytes[100] ^= 1);
+    let before = std::cell::Cell::new(0);
+    let (found, moved) = cut(&mut disk, SEED, |_| before.set(before.get() + 1)).unwrap();
+    assert_eq!((moved, found.position.next_sequence), (names[2..].to_vec(), before.get() + 1));
+    let settings = Settings { durability: Durability::Sync, segment_size: SEGMENT_SIZE, boot: [1; 16] };
+    let mut writer = Writer::begin(disk.clone(), found.position, settings, 9).unwrap();
+    let next = found.position.next_sequence;
+    writer.commit((next..next + 2).map(entry), 9).unwrap();
+    assert_eq!(read(&disk).unwrap().0, before.get() + 2);
+}
+
+#[test]
 fn missing_segment() {
     let mut disk = written(Durability::Sync);
     let names = disk.list().unwrap();
     disk.remove(&names[1]).unwrap();
     let error = read(&disk).unwrap_err();
     assert!(matches!(&error, ScanError::Missing { file, .. } if *file == names[2]), "{error}");
+    disk.remove(&names[0]).unwrap();
+    assert!(matches!(read(&disk), Err(ScanError::Missing { expected: 1, .. })));
 }
 
 #[test]

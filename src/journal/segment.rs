@@ -1,10 +1,10 @@
 //! A segment: one file of the journal, and the chain that its records form.
 //!
 //! ```text
-//!   0       8         12       16      20     24               32              40   64
-//!  +-------+---------+--------+------+------+----------------+---------------+----+=========+====
-//!  | magic | version | CRC32C | seed | 0    | first sequence | created (UTC) | 0  | records | torn tail
-//!  +-------+---------+--------+------+------+----------------+---------------+----+=========+====
+//!   0       8         12       16      20     24               32              40        56  64
+//!  +-------+---------+--------+------+------+----------------+---------------+---------+---+=========+====
+//!  | magic | version | CRC32C | seed | 0    | first sequence | created (UTC) | boot id | 0 | records | torn tail
+//!  +-------+---------+--------+------+------+----------------+---------------+---------+---+=========+====
 //! ```
 //!
 //! Little-endian. `seed` is the CRC32C of the last record before the segment, so the chain runs through all segments; that
@@ -37,6 +37,8 @@ pub struct Header {
     pub seed: u32,
     /// When it was created, UTC.
     pub created: Nanos,
+    /// Which boot of the machine it was created in: what was not synced then is there as long as that lasts.
+    pub boot: [u8; 16],
 }
 
 /// Why a segment's header cannot be used.
@@ -64,6 +66,7 @@ impl Header {
         bytes[16..20].copy_from_slice(&self.seed.to_le_bytes());
         bytes[24..32].copy_from_slice(&self.first_sequence.to_le_bytes());
         bytes[32..40].copy_from_slice(&self.created.to_le_bytes());
+        bytes[40..56].copy_from_slice(&self.boot);
         let crc = checksum(&bytes);
         bytes[12..16].copy_from_slice(&crc.to_le_bytes());
         bytes
@@ -80,7 +83,9 @@ impl Header {
         }
         match u32_at(bytes, 8) {
             VERSION => {
-                Ok(Header { first_sequence: u64_at(bytes, 24), seed: u32_at(bytes, 16), created: u64_at(bytes, 32) })
+                let boot = *bytes[40..].first_chunk().ok_or(HeaderError::Damaged)?;
+                let (first_sequence, created) = (u64_at(bytes, 24), u64_at(bytes, 32));
+                Ok(Header { first_sequence, seed: u32_at(bytes, 16), created, boot })
             }
             version if version > VERSION => Err(HeaderError::Newer(version)),
             _ => Err(HeaderError::Damaged),

@@ -6,7 +6,7 @@ use super::*;
 use crate::journal::record::{self, Entry};
 use crate::journal::samples::change;
 
-const HEADER: Header = Header { first_sequence: 41, seed: 0xfeed_f00d, created: 5 };
+const HEADER: Header = Header { first_sequence: 41, seed: 0xfeed_f00d, created: 5, boot: [6; 16] };
 
 /// A segment of batches with so many records each, every batch synced before the next; closed in order or not.
 fn segment(batches: &[usize], closed: bool) -> (Vec<u8>, Vec<Record>) {

@@ -42,12 +42,24 @@ pub struct Position {
     pub chain: u32,
 }
 
+/// How a journal is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// When a change may be acknowledged.
+    pub durability: Durability,
+    /// Size of a segment, about: the next one begins once it has as much.
+    pub segment_size: u64,
+    /// Which boot of the machine this is.
+    pub boot: [u8; 16],
+}
+
 /// The writer.
 pub struct Writer<S: Storage> {
     storage: S,
     file: S::File,
     durability: Durability,
     segment_size: u64,
+    boot: [u8; 16],
     /// Bytes in the active segment.
     size: u64,
     position: Position,
@@ -57,15 +69,14 @@ pub struct Writer<S: Storage> {
 }
 
 impl<S: Storage> Writer<S> {
-    /// Begins a new segment at `position`. Segments have about `segment_size` bytes at most.
+    /// Begins a new segment at `position`.
     ///
     /// # Errors
     /// When it cannot be created and synced.
     pub fn begin(
         mut storage: S,
         position: Position,
-        durability: Durability,
-        segment_size: u64,
+        Settings { durability, segment_size, boot }: Settings,
         now: Nanos,
     ) -> io::Result<Writer<S>> {
         // Who was killed, or ran without syncs, left records that only the kernel has.
@@ -73,10 +84,10 @@ impl<S: Storage> Writer<S> {
             let mut file = storage.open(last)?;
             storage.sync(&mut file)?;
         }
-        let (file, size) = begin_segment(&mut storage, position, now)?;
+        let (file, size) = begin_segment(&mut storage, position, boot, now)?;
         let durable = position.next_sequence - 1;
         let buffer = Vec::new();
-        Ok(Writer { storage, file, durability, segment_size, size, position, durable, buffer, is_dead: false })
+        Ok(Writer { storage, file, durability, segment_size, boot, size, position, durable, buffer, is_dead: false })
     }
 
     /// Where the next record goes.
@@ -112,7 +123,7 @@ impl<S: Storage> Writer<S> {
         if self.size >= self.segment_size {
             // A segment that has a successor is whole, whatever the durability.
             self.sync()?;
-            (self.file, self.size) = begin_segment(&mut self.storage, self.position, now)?;
+            (self.file, self.size) = begin_segment(&mut self.storage, self.position, self.boot, now)?;
         }
         Ok(self.position.next_sequence - 1)
     }
@@ -138,10 +149,15 @@ impl<S: Storage> Writer<S> {
 }
 
 /// Creates a segment whose header is on disk before the file has its name.
-fn begin_segment<S: Storage>(storage: &mut S, position: Position, now: Nanos) -> io::Result<(S::File, u64)> {
+fn begin_segment<S: Storage>(
+    storage: &mut S,
+    position: Position,
+    boot: [u8; 16],
+    now: Nanos,
+) -> io::Result<(S::File, u64)> {
     let name = Header::file_name(position.next_sequence);
     let new = format!("{name}.new");
-    let header = Header { first_sequence: position.next_sequence, seed: position.chain, created: now }.bytes();
+    let header = Header { first_sequence: position.next_sequence, seed: position.chain, created: now, boot }.bytes();
     if storage.list()?.contains(&new) {
         // A crash left it behind before it had its name.
         storage.remove(&new)?;

@@ -113,6 +113,7 @@ impl Shard {
             (by_print, flag::BY_PRINT),
             (firing.after_gap & 1 << signal != 0, flag::AFTER_GAP),
             (from_orders && firing.moment.book_suspect, flag::BOOK_SUSPECT),
+            (rule.is_unsure(), flag::STATE_UNSURE),
         ];
         self.counts.alerts += 1;
         out.alert(&Alert {

@@ -19,6 +19,7 @@ pub mod index;
 pub mod ladder;
 pub mod orders;
 mod policies;
+mod restore;
 pub mod rules;
 pub mod shard;
 mod symbols;

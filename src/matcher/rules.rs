@@ -26,7 +26,7 @@ pub struct Rule {
     version_account: u64,
     /// The user's slot; of a free place, the next free one.
     pub slot: u32,
-    /// symbol 20 | signal 2 | comparison 2 | fire 1 | on_set 2 | met 1 | cold 1 | live 1, from the lowest bit on.
+    /// symbol 20 | signal 2 | comparison 2 | fire 1 | on_set 2 | met 1 | cold 1 | live 1 | unsure 1, from the lowest bit on.
     bits: u32,
 }
 
@@ -35,6 +35,7 @@ const _: () = assert!(size_of::<Rule>() == 40 && size_of::<Cold>() == 32);
 const MET: u32 = 1 << 27;
 const COLD: u32 = 1 << 28;
 const LIVE: u32 = 1 << 29;
+const UNSURE: u32 = 1 << 30;
 
 impl Rule {
     /// Its ordinal among the sets of its symbol.
@@ -87,6 +88,12 @@ impl Rule {
     #[inline]
     pub fn is_met(&self) -> bool {
         self.bits & MET != 0
+    }
+
+    /// It was put back after a crash, and may have fired before without a trace.
+    #[inline]
+    pub fn is_unsure(&self) -> bool {
+        self.bits & UNSURE != 0
     }
 
     #[inline]
@@ -346,8 +353,20 @@ impl Rules {
         cold.fires.checked_add(1) == Some(self.policies.get(cold.policy).max_fires)
     }
 
+    /// Puts back what a rule had behind it when the engine stopped.
+    pub fn restore(&mut self, number: u32, fires: u32, quiet_until: Nanos, is_sure: bool) {
+        let rule = &mut self.rules[number as usize];
+        if !is_sure {
+            rule.bits |= UNSURE;
+        }
+        if let Some(cold) = rule.cold() {
+            (self.cold[cold].fires, self.cold[cold].quiet_until) = (fires, quiet_until);
+        }
+    }
+
     /// Notes an alert of a `repeat` rule at `ts_event`.
     pub fn note_fire(&mut self, number: u32, ts_event: Nanos) {
+        self.rules[number as usize].bits &= !UNSURE;
         let Some(cold) = self.rules[number as usize].cold() else { return };
         let cold = &mut self.cold[cold];
         let cooldown = self.policies.get(cold.policy).cooldown;

@@ -320,7 +320,7 @@ impl Shard {
 
     fn begin_session(&mut self, event: &MarketEvent, moment: Moment, out: &mut impl Outputs) {
         self.session = event.session();
-        self.symbols.begin_session();
+        self.symbols.begin_session(self.session);
         self.orders.clear();
         self.levels.clear();
         self.announce(event, moment, AlertKind::Session, out);
@@ -463,7 +463,8 @@ impl Shard {
         }
         let after_gap = state.after_gap & updated;
         state.after_gap &= !updated;
-        if reached != 0 {
+        // What an earlier run has seen fires nothing again: the feed is read from its start once more after a restart.
+        if reached != 0 && event.sequence >= state.settled {
             self.fire(symbol, Firing { event: *event, moment, values, reached, after_gap, ladder: 0 }, out);
         }
     }

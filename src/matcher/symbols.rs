@@ -94,6 +94,10 @@ pub struct SymbolState {
     pub evaluated: [u64; 4],
     /// Its name.
     pub name: Symbol,
+    /// Messages of this session before this one were seen by an earlier run, and fire nothing again.
+    pub settled: u64,
+    /// The session and message up to which an earlier run is known to have come.
+    pub past: ([u8; 10], u64),
 }
 
 // The triggers of `last` are the end of the first line; all others, and what they are compared with, fill the second.
@@ -117,6 +121,8 @@ impl SymbolState {
             version: 0,
             evaluated: [0; 4],
             name,
+            settled: 0,
+            past: ([b' '; 10], 0),
         }
     }
 
@@ -238,13 +244,14 @@ impl Symbols {
     }
 
     /// A new session: locates, books and last prices are void.
-    pub fn begin_session(&mut self) {
+    pub fn begin_session(&mut self, session: [u8; 10]) {
         self.by_locate.fill(NONE);
         for state in &mut self.states {
             state.has_last = false;
             state.book = Book::default();
             state.best = [NO_PRICE; 2];
             state.is_known = false;
+            state.settled = if state.past.0 == session { state.past.1 } else { 0 };
         }
     }
 }

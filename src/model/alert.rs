@@ -70,6 +70,8 @@ pub mod flag {
     pub const BOOK_SUSPECT: u8 = 4;
     /// This very print caused it (a `last` alert, not one found at set time): a `Broken` of its match number names it.
     pub const BY_PRINT: u8 = 8;
+    /// First alert of a rule that was put back after a crash which may have taken word of its earlier alerts: it may have fired before.
+    pub const STATE_UNSURE: u8 = 16;
 }
 
 /// One thing to tell, two cache lines. Fields that a kind does not name are 0.

@@ -34,3 +34,35 @@ pub enum ChangeKind {
 }
 
 const _: () = assert!(size_of::<Change>() <= 192);
+
+/// A rule as it is put back after a restart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RestoredRule {
+    /// Its key.
+    pub key: RuleKey,
+    /// What it says.
+    pub spec: RuleSpec,
+    /// Its version.
+    pub version: u64,
+    /// Where it stands: never [`RuleState::Fired`].
+    pub state: RuleState,
+    /// Alerts that it has given.
+    pub fires: u32,
+    /// No alert before this feed time.
+    pub quiet_until: Nanos,
+    /// False when firings may have been lost: its first alert says so.
+    pub is_sure: bool,
+}
+
+/// What is known of a symbol after a restart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RestoredSymbol {
+    /// Its name.
+    pub symbol: super::Symbol,
+    /// The greatest version that was ever given.
+    pub version: u64,
+    /// The feed's session of the last thing that is known to have happened to its rules,
+    pub feed_session: [u8; 10],
+    /// and its sequence there: messages before it have been seen, and fire nothing again.
+    pub feed_sequence: u64,
+}

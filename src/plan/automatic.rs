@@ -15,10 +15,10 @@
 //!
 //! | cores | threads |
 //! |---|---|
-//! | 1 | feed + matchers + gateway + control |
-//! | 2 | feed + matchers, gateway + control |
-//! | 3 | feed, matchers, gateway + control |
-//! | n >= 4 | feed, matchers on n - 3 or fewer, gateway, control |
+//! | 1 | feed + matchers + gateway + control + journal |
+//! | 2 | feed + matchers, gateway + control + journal |
+//! | 3 | feed, matchers, gateway + control + journal |
+//! | n >= 4 | feed, matchers on n - 3 or fewer, gateway, control + journal |
 //!
 //! Only an isolated core is a core of one's own: elsewhere a spinning thread takes time from whatever the scheduler puts
 //! beside it, and loses its own at the worst moment. A yielding thread gives way, and one core stays free for the rest of the
@@ -76,19 +76,19 @@ fn row(machine: &Machine) -> Row {
 
 /// The agents of each thread when there are `cores` cores to spread them over.
 fn spread(cores: usize, shards: Option<usize>) -> Vec<Vec<Role>> {
-    use Role::{Control, Feed, Gateway, Matcher};
+    use Role::{Control, Feed, Gateway, Journal, Matcher};
     let own = cores.saturating_sub(3).max(1);
     let shards = shards.unwrap_or(own.min(SHARDS_AUTO_MAX));
     let matchers = || (0..shards).map(Matcher);
     match cores {
-        0 | 1 => vec![[Feed].into_iter().chain(matchers()).chain([Gateway, Control]).collect()],
-        2 => vec![[Feed].into_iter().chain(matchers()).collect(), vec![Gateway, Control]],
-        3 => vec![vec![Feed], matchers().collect(), vec![Gateway, Control]],
+        0 | 1 => vec![[Feed].into_iter().chain(matchers()).chain([Gateway, Control, Journal]).collect()],
+        2 => vec![[Feed].into_iter().chain(matchers()).collect(), vec![Gateway, Control, Journal]],
+        3 => vec![vec![Feed], matchers().collect(), vec![Gateway, Control, Journal]],
         _ => {
             let threads = own.min(shards);
             let of = |thread| (thread..shards).step_by(threads).map(Matcher).collect();
             let matchers = (0..threads).map(of);
-            [vec![Feed]].into_iter().chain(matchers).chain([vec![Gateway], vec![Control]]).collect()
+            [vec![Feed]].into_iter().chain(matchers).chain([vec![Gateway], vec![Control, Journal]]).collect()
         }
     }
 }

@@ -22,7 +22,7 @@ use crate::sys::topology::{Core, Machine};
 pub struct Topology {
     /// Number of shards. Default: one for each core of `matchers`, or as many as the machine has cores for.
     pub shards: Option<usize>,
-    /// Core of the feed. Default, as for the other three: the engine chooses.
+    /// Core of the feed. Default, as for the next three: the engine chooses.
     pub feed: Option<usize>,
     /// Cores of the matchers, one for each shard; a core may come up more than once.
     pub matchers: Option<Vec<usize>>,
@@ -30,6 +30,8 @@ pub struct Topology {
     pub gateway: Option<usize>,
     /// Core of rule control.
     pub control: Option<usize>,
+    /// Core of the journal. Default: that of control.
+    pub journal: Option<usize>,
     /// Idle strategy of all agents that have none of their own below. Default: the engine chooses.
     pub idle: Option<Idle>,
     /// Idle strategy of the feed.
@@ -40,6 +42,8 @@ pub struct Topology {
     pub gateway_idle: Option<Idle>,
     /// Idle strategy of rule control.
     pub control_idle: Option<Idle>,
+    /// Idle strategy of the journal.
+    pub journal_idle: Option<Idle>,
 }
 
 /// An agent, as the plan sees it.
@@ -53,6 +57,8 @@ pub enum Role {
     Gateway,
     /// Rule control.
     Control,
+    /// The journal.
+    Journal,
 }
 
 /// A thread: where it runs and what runs on it.
@@ -179,7 +185,7 @@ impl Topology {
             return Err(PlanError::Shards { shards });
         }
         let (feed, matchers, gateway, control) = match (self.feed, &self.matchers, self.gateway, self.control) {
-            (None, None, None, None) => return Ok(None),
+            (None, None, None, None) if self.journal.is_none() => return Ok(None),
             (Some(feed), Some(matchers), Some(gateway), Some(control)) => (feed, matchers, gateway, control),
             (None, ..) => return Err(PlanError::Partial { missing: "feed" }),
             (_, None, ..) => return Err(PlanError::Partial { missing: "matchers" }),
@@ -190,7 +196,8 @@ impl Topology {
             return Err(PlanError::Matchers { shards, matchers: matchers.len() });
         }
         let matchers = matchers.iter().enumerate().map(|(shard, core)| (Role::Matcher(shard), *core));
-        let ends = [(Role::Gateway, gateway), (Role::Control, control)];
+        let journal = self.journal.unwrap_or(control);
+        let ends = [(Role::Gateway, gateway), (Role::Control, control), (Role::Journal, journal)];
         Ok(Some([(Role::Feed, feed)].into_iter().chain(matchers).chain(ends).collect()))
     }
 
@@ -201,6 +208,7 @@ impl Topology {
             Role::Matcher(_) => self.matchers_idle,
             Role::Gateway => self.gateway_idle,
             Role::Control => self.control_idle,
+            Role::Journal => self.journal_idle,
         };
         own.or(self.idle)
     }
@@ -234,7 +242,8 @@ fn explicit(machine: &Machine, wish: &Topology, cores: &[(Role, usize)]) -> Resu
         Ok(PlannedThread { core: Some(core), idle: wish.idle_of_all(&roles, default)?, roles })
     };
     let threads = threads.into_iter().map(planned).collect::<Result<_, _>>()?;
-    Ok(Plan { threads, shards: cores.len() - 3, reason: "as configured" })
+    let shards = cores.iter().filter(|(role, _)| matches!(role, Role::Matcher(_))).count();
+    Ok(Plan { threads, shards, reason: "as configured" })
 }
 
 /// A spinning thread has a physical core of its own, and the quota leaves time for all others.
@@ -266,12 +275,13 @@ impl Role {
             Role::Matcher(_) => "matchers",
             Role::Gateway => "gateway",
             Role::Control => "control",
+            Role::Journal => "journal",
         }
     }
 }
 
 impl fmt::Display for Role {
-    /// The agent's name: `feed`, `matcher-0`, `gateway`, `control`.
+    /// The agent's name: `feed`, `matcher-0`, `gateway`, `control`, `journal`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Role::Matcher(shard) => write!(f, "matcher-{shard}"),

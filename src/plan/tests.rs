@@ -32,7 +32,7 @@ fn explicit(feed: usize, matchers: &[usize], gateway: usize, control: usize) -> 
 
 #[test]
 fn one_core() {
-    let all = ["any park feed+matcher-0+gateway+control"];
+    let all = ["any park feed+matcher-0+gateway+control+journal"];
     assert_eq!(automatic(&machine(1, &[], None)), all);
     assert_eq!(automatic(&machine(8, &[], Some(1_999))), all);
     assert_eq!(automatic(&machine(8, &[], Some(0))), all);
@@ -41,7 +41,7 @@ fn one_core() {
 
 #[test]
 fn quota() {
-    let two = ["any park feed+matcher-0", "any park gateway+control"];
+    let two = ["any park feed+matcher-0", "any park gateway+control+journal"];
     assert_eq!(automatic(&machine(8, &[], Some(2_000))), two);
     assert_eq!(automatic(&machine(8, &[4, 5, 6, 7], Some(3_500))), two);
     assert_eq!(automatic(&machine(8, &[], Some(5_000))).len(), 4);
@@ -50,13 +50,16 @@ fn quota() {
 #[test]
 fn isolated() {
     let plan = automatic(&machine(8, &[2, 3, 5, 6, 7], None));
-    assert_eq!(plan, ["2 spin feed", "3 spin matcher-0", "5 spin matcher-1", "6 spin gateway", "7 spin control"]);
-    assert_eq!(automatic(&machine(4, &[2, 3], None)), ["2 spin feed+matcher-0", "3 spin gateway+control"]);
+    assert_eq!(
+        plan,
+        ["2 spin feed", "3 spin matcher-0", "5 spin matcher-1", "6 spin gateway", "7 spin control+journal"]
+    );
+    assert_eq!(automatic(&machine(4, &[2, 3], None)), ["2 spin feed+matcher-0", "3 spin gateway+control+journal"]);
 }
 
 #[test]
 fn few_cores() {
-    let two = ["any park feed+matcher-0", "any park gateway+control"];
+    let two = ["any park feed+matcher-0", "any park gateway+control+journal"];
     assert_eq!(automatic(&machine(2, &[], None)), two);
     assert_eq!(automatic(&machine(3, &[2], None)), two);
     assert_eq!(automatic(&multithreaded(2)), two);
@@ -65,11 +68,11 @@ fn few_cores() {
 
 #[test]
 fn many_cores() {
-    let three = ["1 yield feed", "2 yield matcher-0", "3 yield gateway+control"];
+    let three = ["1 yield feed", "2 yield matcher-0", "3 yield gateway+control+journal"];
     assert_eq!(automatic(&machine(4, &[], None)), three);
-    let five = ["1 yield feed", "2 yield matcher-0", "3 yield gateway", "4 yield control"];
+    let five = ["1 yield feed", "2 yield matcher-0", "3 yield gateway", "4 yield control+journal"];
     assert_eq!(automatic(&machine(5, &[], None)), five);
-    let smt = ["2 yield feed", "4 yield matcher-0", "6 yield gateway+control"];
+    let smt = ["2 yield feed", "4 yield matcher-0", "6 yield gateway+control+journal"];
     assert_eq!(automatic(&multithreaded(8)), smt);
     assert_eq!(automatic(&machine(64, &[], None)).len(), 3 + crate::limits::SHARDS_AUTO_MAX);
 }
@@ -78,7 +81,7 @@ fn many_cores() {
 fn isolated_siblings_do_not_count_as_cores_of_ones_own() {
     let mut machine = multithreaded(2);
     machine.cores.iter_mut().for_each(|core| core.isolated = true);
-    assert_eq!(automatic(&machine), ["any park feed+matcher-0", "any park gateway+control"]);
+    assert_eq!(automatic(&machine), ["any park feed+matcher-0", "any park gateway+control+journal"]);
 }
 
 #[test]
@@ -86,7 +89,7 @@ fn shards_and_idle_of_the_config_override_the_table() {
     let wish = Topology { shards: Some(3), idle: Some(Idle::Park), feed_idle: Some(Idle::Spin), ..Topology::default() };
     let plan = lines(&machine(6, &[], None), &wish);
     let expected =
-        ["1 spin feed", "2 park matcher-0+matcher-2", "3 park matcher-1", "4 park gateway", "5 park control"];
+        ["1 spin feed", "2 park matcher-0+matcher-2", "3 park matcher-1", "4 park gateway", "5 park control+journal"];
     assert_eq!(plan, expected);
 }
 
@@ -99,10 +102,17 @@ fn cores_of_the_config_are_taken_and_agents_on_one_core_share_a_thread() {
         2 isolated       spin   feed\n  \
         3 isolated       spin   matcher-0\n  \
         4 isolated       spin   matcher-1\n  \
-        6                yield  gateway+control";
+        6                yield  gateway+control+journal";
     assert_eq!(plan.to_string(), table);
     let under_quota = lines(&machine(8, &[], Some(4_000)), &explicit(2, &[2], 2, 3));
-    assert_eq!(under_quota, ["2 park feed+matcher-0+gateway", "3 park control"]);
+    assert_eq!(under_quota, ["2 park feed+matcher-0+gateway", "3 park control+journal"]);
+}
+
+#[test]
+fn the_journal_has_a_core_of_its_own_or_that_of_control() {
+    let own = Topology { journal: Some(7), ..explicit(2, &[3], 4, 5) };
+    assert_eq!(lines(&machine(8, &[], None), &own)[3..], ["5 yield control", "7 yield journal"]);
+    assert_eq!(lines(&machine(8, &[], None), &explicit(2, &[3], 4, 5))[3..], ["5 yield control+journal"]);
 }
 
 fn refused(machine: &Machine, wish: &Topology) -> PlanError {
@@ -129,6 +139,7 @@ fn cores_for_some_agents_only_are_refused() {
         (Topology { matchers: None, ..whole.clone() }, "matchers"),
         (Topology { gateway: None, ..whole.clone() }, "gateway"),
         (Topology { control: None, ..whole }, "control"),
+        (Topology { journal: Some(0), ..Topology::default() }, "feed"),
     ];
     for (wish, missing) in partial {
         assert_eq!(refused(&machine(2, &[], None), &wish), PlanError::Partial { missing });

@@ -1,7 +1,9 @@
 //! Facts about the machine: its clock, its cores. Knows nothing of markets or rules.
 
 pub mod affinity;
+pub mod boot;
 pub mod clock;
 pub mod idle;
+pub mod lock;
 pub mod memory;
 pub mod topology;

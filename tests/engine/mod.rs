@@ -5,6 +5,7 @@
 
 pub mod alerts;
 pub mod feed;
+pub mod process;
 pub mod rules;
 
 use std::fmt::Write;

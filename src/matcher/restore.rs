@@ -1,0 +1,52 @@
+//! Putting rules back after a restart, before any event: each where it stood.
+
+use super::rules::LocalKey;
+use super::shard::Shard;
+use crate::model::{Refusal, RestoredRule, RestoredSymbol, RuleState};
+
+impl Shard {
+    /// Puts back what is known of a symbol. Before its rules.
+    ///
+    /// # Errors
+    /// [`Refusal::SymbolsFull`].
+    pub fn restore_symbol(&mut self, past: &RestoredSymbol) -> Result<(), Refusal> {
+        let symbol = self.symbols.intern(past.symbol).ok_or(Refusal::SymbolsFull)?;
+        let state = self.symbols.get_mut(symbol);
+        state.version = state.version.max(past.version);
+        state.past = (past.feed_session, past.feed_sequence);
+        Ok(())
+    }
+
+    /// Puts back a rule whose key has none. Rules of a symbol come in the order of their versions. No alert is told: one that
+    /// holds already fires at the next value, as over night.
+    ///
+    /// # Errors
+    /// What a set would be refused with for want of room.
+    pub fn restore(&mut self, rule: &RestoredRule) -> Result<(), Refusal> {
+        let symbol = self.symbols.intern(rule.key.symbol).ok_or(Refusal::SymbolsFull)?;
+        if let Some(refusal) = self.rules.refusal(rule.key.account, false) {
+            return Err(refusal);
+        }
+        if !self.pool.has_room() {
+            return Err(Refusal::RulesFull);
+        }
+        let key = LocalKey { user: rule.key.user, symbol, slot: rule.key.slot, account: rule.key.account };
+        let number = self.rules.insert(&key, &rule.spec, rule.version)?;
+        self.rules.restore(number, rule.fires, rule.quiet_until, rule.is_sure);
+        self.schedule(number);
+        self.stand(symbol, number, rule.state == RuleState::Met);
+        let signal = rule.spec.signal as usize;
+        let state = self.symbols.get_mut(symbol);
+        state.version = state.version.max(rule.version);
+        if rule.state == RuleState::Unknown {
+            state.refresh(&self.pool, signal, true);
+        } else {
+            state.evaluated[signal] = state.evaluated[signal].max(rule.version);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[path = "restore_tests.rs"]
+mod tests;
