@@ -13,7 +13,7 @@ impl Shard {
         let symbol = self.symbols.intern(past.symbol).ok_or(Refusal::SymbolsFull)?;
         let state = self.symbols.get_mut(symbol);
         state.version = state.version.max(past.version);
-        state.past = (past.feed_session, past.feed_sequence);
+        self.symbols.restore_past(symbol, past.feed_session, past.feed_sequence);
         Ok(())
     }
 

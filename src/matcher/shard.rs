@@ -464,7 +464,7 @@ impl Shard {
         let after_gap = state.after_gap & updated;
         state.after_gap &= !updated;
         // What an earlier run has seen fires nothing again: the feed is read from its start once more after a restart.
-        if reached != 0 && event.sequence >= state.settled {
+        if reached != 0 && !self.symbols.is_settled(symbol, event.sequence) {
             self.fire(symbol, Firing { event: *event, moment, values, reached, after_gap, ladder: 0 }, out);
         }
     }

@@ -94,10 +94,6 @@ pub struct SymbolState {
     pub evaluated: [u64; 4],
     /// Its name.
     pub name: Symbol,
-    /// Messages of this session before this one were seen by an earlier run, and fire nothing again.
-    pub settled: u64,
-    /// The session and message up to which an earlier run is known to have come.
-    pub past: ([u8; 10], u64),
 }
 
 // The triggers of `last` are the end of the first line; all others, and what they are compared with, fill the second.
@@ -121,8 +117,6 @@ impl SymbolState {
             version: 0,
             evaluated: [0; 4],
             name,
-            settled: 0,
-            past: ([b' '; 10], 0),
         }
     }
 
@@ -179,6 +173,17 @@ pub struct Symbols {
     index: Index,
     by_locate: Box<[u32; LOCATES]>,
     count_max: usize,
+    /// Of the symbols that were put back after a restart, by number.
+    past: Vec<Past>,
+}
+
+/// How far an earlier run had come with a symbol.
+#[derive(Clone, Copy)]
+struct Past {
+    session: [u8; 10],
+    sequence: u64,
+    /// `sequence` while the feed is in that session, else 0.
+    settled: u64,
 }
 
 impl Symbols {
@@ -192,6 +197,7 @@ impl Symbols {
             index: Index::new(all, !fixed),
             by_locate: Box::new([NONE; LOCATES]),
             count_max: count_max.min(all),
+            past: vec![],
         }
     }
 
@@ -251,8 +257,25 @@ impl Symbols {
             state.book = Book::default();
             state.best = [NO_PRICE; 2];
             state.is_known = false;
-            state.settled = if state.past.0 == session { state.past.1 } else { 0 };
         }
+        for past in &mut self.past {
+            past.settled = if past.session == session { past.sequence } else { 0 };
+        }
+    }
+
+    /// An earlier run is known to have seen this symbol's messages up to this one of this session.
+    pub fn restore_past(&mut self, number: u32, session: [u8; 10], sequence: u64) {
+        let number = number as usize;
+        if self.past.len() <= number {
+            self.past.resize(number + 1, Past { session, sequence: 0, settled: 0 });
+        }
+        self.past[number] = Past { session, sequence, settled: 0 };
+    }
+
+    /// True when an earlier run has seen this message of the symbol, and what came of it: it fires nothing again.
+    #[inline]
+    pub fn is_settled(&self, number: u32, sequence: u64) -> bool {
+        self.past.get(number as usize).is_some_and(|past| sequence < past.settled)
     }
 }
 
