@@ -14,7 +14,7 @@
 //!                                                  ^        |
 //!                              rule ring per shard |        | applied ring per shard
 //!                                                  |        v
-//!    rule clients ---TCP--------------------------- control
+//!    rule clients ---TCP--------------------------- control ---- changes, safe ---- journal
 //! ```
 //!
 //! # Agents
@@ -28,6 +28,7 @@
 //! | [`feed::agent`] | sockets, reorder window, locates | datagrams | market events |
 //! | [`matcher::agent`] (one a shard) | orders, books, rules of its symbols | market events, commands | alerts, outcomes |
 //! | [`control::agent`] | the rule port, logins' answers | requests | commands, answers |
+//! | [`journal::agent`] | the journal's segments, by a thread that waits for the disk | changes of the rules | how many are safe |
 //! | [`gateway::agent`] | the alert port, the alert log | alerts | the alert streams |
 //!
 //! # Invariants
@@ -40,6 +41,8 @@
 //!   rules, same alerts, byte for byte, for any number of shards.
 //! - **The data path allocates nothing after start**, formats nothing, and reads the clock once a datagram and once an alert.
 //! - **An alert stream is a file, a session a cursor in it.** A slow client holds up nobody, needs no queue and resumes.
+//! - **What is acknowledged is on disk.** An answer leaves when all changes of the rules before it are; nothing else waits for
+//!   the disk. What earlier runs have left is read by pure functions ([`journal::scan`], [`journal::recovery`]) with a table of cases.
 //! - **Outside bytes never panic.** Every length is checked before it is used; every refusal has a code.
 //!
 //! What is deliberately absent: an async runtime, a lock or a shared map between shards, a floating-point number, and any
@@ -55,7 +58,7 @@
 //! | machine | [`sys`]: clock, cores, idle strategies |
 //! | agents and rings | [`agent`], [`ring`], [`stats`] |
 //! | pure, shared | [`soup`]: SoupBinTCP framing and sessions |
-//! | stages, none knows another | [`feed`], [`matcher`], [`control`], [`gateway`]; [`rules_csv`], [`plan`], [`runner`], [`doctor`], [`synth`] |
+//! | stages, none knows another | [`feed`], [`matcher`], [`control`], [`gateway`], [`journal`]; [`rules_csv`], [`plan`], [`runner`], [`doctor`], [`synth`] |
 //! | above one stage | [`partition`] (the feed's way to the shards), [`publish`], [`client`], [`inspect`] |
 //! | whole | [`replay`], [`config`], then [`engine`]: the only wiring. Read it next; [`demo`]: it and all around it in one process |
 //!

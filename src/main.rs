@@ -33,6 +33,8 @@ enum Command {
     Watch(cli::watch::Args),
     /// Read a running engine's counters and histograms
     Stat(cli::stat::Args),
+    /// Say what is in a journal, and whether it is whole
+    Journal(cli::journal::Args),
     /// Check this host for what costs latency; it changes nothing
     Doctor(cli::doctor::Args),
 }
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         Command::Rules(args) => cli::rules::run(args),
         Command::Watch(args) => cli::watch::run(args),
         Command::Stat(args) => cli::stat::run(args),
+        Command::Journal(args) => cli::journal::run(args),
         Command::Doctor(args) => cli::doctor::run(args),
     };
     result.unwrap_or_else(|error| {

@@ -4,6 +4,7 @@ pub mod demo;
 pub mod doctor;
 pub mod generate;
 pub mod inspect;
+pub mod journal;
 pub mod publish;
 pub mod replay;
 pub mod rules;

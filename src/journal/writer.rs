@@ -12,6 +12,7 @@ use std::io;
 use super::record::{self, Entry, Record};
 use super::segment::Header;
 use super::storage::Storage;
+use crate::limits::JOURNAL_RING;
 use crate::model::Nanos;
 
 /// When a change may be acknowledged, and what is lost when.
@@ -86,7 +87,7 @@ impl<S: Storage> Writer<S> {
         }
         let (file, size) = begin_segment(&mut storage, position, boot, now)?;
         let durable = position.next_sequence - 1;
-        let buffer = Vec::new();
+        let buffer = Vec::with_capacity(record::SET_SIZE * JOURNAL_RING);
         Ok(Writer { storage, file, durability, segment_size, boot, size, position, durable, buffer, is_dead: false })
     }
 
