@@ -21,6 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
 
+use super::history;
 use super::intake::{Intake, IntakeCounts};
 use super::log::AlertLog;
 use super::preparer::{Preparer, Shape};
@@ -34,6 +35,8 @@ use crate::ring::Receiver;
 use crate::soup::login::{Logins, SessionId};
 use crate::sys::clock::Clock;
 
+/// Session ids have ten digits.
+const SESSIONS: u64 = 10_000_000_000;
 const LISTENER: Token = Token(usize::MAX);
 
 counts! {
@@ -130,7 +133,11 @@ impl GatewayAgent {
     /// When settings, disk or address do not allow it.
     pub fn open(settings: GatewaySettings, rings: Vec<Receiver<Alert>>, clock: Clock) -> Result<Self, OpenError> {
         let Tables { logins, login_count, names } = settings.tables()?;
-        let session = SessionId::from_number(clock.now() / 100_000_000);
+        let root = settings.directory.clone();
+        let in_root = |error| OpenError::Log { directory: root.display().to_string(), error };
+        // Later than every earlier one, also when two starts lie within a tenth of a second or the clock was set back.
+        let earlier = history::newest(&settings.directory).map_err(in_root)?.map_or(0, |newest| newest + 1);
+        let session = SessionId::from_number((clock.now() / 100_000_000 % SESSIONS).max(earlier));
         let directory = settings.directory.join(session.to_string());
         let in_directory = |error| OpenError::Log { directory: directory.display().to_string(), error };
         std::fs::create_dir_all(&directory).map_err(in_directory)?;

@@ -53,6 +53,15 @@ pub fn read(directory: &Path, mut each: impl FnMut(&RuleMessage)) -> io::Result<
     Ok(found)
 }
 
+/// The number of the newest session below `directory`, if there is one.
+///
+/// # Errors
+/// What the system says.
+pub fn newest(directory: &Path) -> io::Result<Option<u64>> {
+    let sessions = sorted(directory, is_session)?;
+    Ok(sessions.last().and_then(|path| path.file_name()?.to_str()?.parse().ok()))
+}
+
 /// Reads one segment; true when it was closed and the log goes on in the next.
 fn read_segment(records: &[u8], found: &mut History, each: &mut impl FnMut(&RuleMessage)) -> bool {
     let mut end = 0;
@@ -134,7 +143,9 @@ mod tests {
         let expected: Vec<u64> = (1..=1_000).chain(1..=3).collect();
         assert!(versions == expected);
         assert_eq!(history, History { sessions: 3, records: 1_003, is_whole: true });
+        assert_eq!(newest(root.path()).unwrap(), Some(10));
         assert_eq!(super::read(Path::new("/nowhere"), |_| ()).unwrap().sessions, 0);
+        assert_eq!(newest(Path::new("/nowhere")).unwrap(), None);
     }
 
     #[test]
