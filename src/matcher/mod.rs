@@ -5,7 +5,7 @@
 //!   |- symbols   names, triggers, last prices, ladders
 //!   |- orders, book                                     ladder    sorted entries: thresholds, levels, expiries
 //!   |- rules, index, policies                           hash      keyed, for what comes from outside
-//!   |- firing, commands, walk, held
+//!   |- market, firing, commands, walk, held
 //! ```
 
 pub mod agent;
@@ -17,6 +17,7 @@ mod hash;
 mod held;
 pub mod index;
 pub mod ladder;
+mod market;
 pub mod orders;
 mod policies;
 mod restore;

@@ -13,20 +13,18 @@
 //!   symbol's later events and commands wait, other symbols go on.
 //! - A rule past its expiry neither fires nor holds its key, whether or not the sweep that tells its end has come to it.
 //!
-//! Its parts: this file takes events; `commands` sets and removes; `firing` works off what a value reached; `walk` lists and
-//! removes all of a user.
+//! Its parts: this file takes events in; `market` applies them; `commands` sets and removes; `firing` works off what a
+//! value reached; `walk` lists and removes all of a user.
 
 use super::book::Levels;
-use super::held::{Firing, Held, Moment, Work};
+use super::held::{Held, Moment, Work};
 use super::ladder::{Ladder, Pool};
-use super::orders::{Order, Orders};
+use super::orders::Orders;
 use super::rules::{RuleLimits, Rules};
 use super::symbols::{LADDERS, NONE, Symbols};
 use super::walk::Walks;
 use crate::limits::{HELD_MAX, LOCATES};
-use crate::model::{
-    Action, Alert, AlertKind, Applied, MarketEvent, Nanos, RuleCommand, RuleKey, Side, Signal, event_flag,
-};
+use crate::model::{Action, Alert, AlertKind, Applied, MarketEvent, Nanos, RuleCommand, event_flag};
 use crate::sys::memory::prefetch;
 
 /// Where a shard's words go.
@@ -324,149 +322,6 @@ impl Shard {
         self.orders.clear();
         self.levels.clear();
         self.announce(event, moment, AlertKind::Session, out);
-    }
-
-    /// Applies an event of a symbol that is not being fired. Not inlined: [`Self::event`] stays small, so that a quiet print
-    /// saves no registers.
-    #[inline(never)]
-    fn apply(&mut self, symbol: u32, event: &MarketEvent, moment: Moment, out: &mut impl Outputs) {
-        let (locate, reference) = (event.locate, event.order_ref);
-        match event.action {
-            Action::Add => {
-                self.replace_order(symbol, event, reference, event.side);
-                self.touched(symbol, event, moment, out);
-            }
-            Action::Execute | Action::ExecuteAtPrice => match self.orders.reduce(locate, reference, event.size) {
-                None => self.counts.unknown_orders += 1,
-                Some(order) => {
-                    self.reduce_level(symbol, &order, event.size);
-                    let own = (event.action == Action::Execute).then_some(order.price);
-                    let print = own.or_else(|| (event.flags & event_flag::PRINTABLE != 0).then_some(event.price));
-                    self.update(symbol, event, moment, print, true, out);
-                }
-            },
-            Action::Cancel => match self.orders.reduce(locate, reference, event.size) {
-                None => self.counts.unknown_orders += 1,
-                Some(order) => {
-                    self.reduce_level(symbol, &order, event.size);
-                    self.touched(symbol, event, moment, out);
-                }
-            },
-            Action::Delete => match self.orders.remove(locate, reference) {
-                None => self.counts.unknown_orders += 1,
-                Some(order) => {
-                    self.reduce_level(symbol, &order, order.size);
-                    self.touched(symbol, event, moment, out);
-                }
-            },
-            Action::Replace => match self.orders.remove(locate, reference) {
-                None => self.counts.unknown_orders += 1,
-                Some(order) => {
-                    self.reduce_level(symbol, &order, order.size);
-                    self.replace_order(symbol, event, event.second_ref, order.side);
-                    self.touched(symbol, event, moment, out);
-                }
-            },
-            Action::Trade => self.update(symbol, event, moment, Some(event.price), false, out),
-            Action::Cross if event.size > 0 => self.update(symbol, event, moment, Some(event.price), false, out),
-            Action::Break => out.alert(&Alert {
-                key: RuleKey { symbol: self.symbols.get(symbol).name, ..RuleKey::NONE },
-                sequence: event.sequence,
-                ts_event: event.ts_event,
-                ts_recv: event.ts_recv,
-                match_number: event.second_ref,
-                locate,
-                ..Alert::new(AlertKind::Broken)
-            }),
-            _ => (),
-        }
-    }
-
-    /// Puts the event's order under `reference`, in the place of one that lives there.
-    #[inline]
-    fn replace_order(&mut self, symbol: u32, event: &MarketEvent, reference: u64, side: Side) {
-        if event.size == 0 {
-            if let Some(old) = self.orders.remove(event.locate, reference) {
-                self.reduce_level(symbol, &old, old.size);
-            }
-            return;
-        }
-        let order = Order { price: event.price, size: event.size, side };
-        let Ok(old) = self.orders.put(event.locate, reference, order) else { return self.refuse_order() };
-        if let Some(old) = old {
-            self.reduce_level(symbol, &old, old.size);
-        }
-        let state = self.symbols.get_mut(symbol);
-        if state.book.add(&mut self.levels, side, order.price, order.size).is_ok() {
-            state.note_best(&self.levels, side);
-        } else {
-            self.orders.remove(event.locate, reference);
-            self.refuse_order();
-        }
-    }
-
-    #[cold]
-    fn refuse_order(&mut self) {
-        self.counts.orders_refused += 1;
-        self.moment.book_suspect = true;
-    }
-
-    #[inline]
-    fn reduce_level(&mut self, symbol: u32, order: &Order, size: u32) {
-        let state = self.symbols.get_mut(symbol);
-        state.book.reduce(&mut self.levels, order.side, order.price, size.min(order.size));
-        state.note_best(&self.levels, order.side);
-    }
-
-    /// Evaluates the signals of a symbol whose book was touched without a print, if anyone looks at them.
-    #[inline]
-    fn touched(&mut self, symbol: u32, event: &MarketEvent, moment: Moment, out: &mut impl Outputs) {
-        let state = self.symbols.get(symbol);
-        if state.watches_book || state.after_gap != 0 || state.epoch != moment.epoch {
-            self.update(symbol, event, moment, None, true, out);
-        }
-    }
-
-    /// Evaluates the signals of a symbol after one message: `last` when it printed, the others when its book was touched.
-    #[inline]
-    fn update(
-        &mut self,
-        symbol: u32,
-        event: &MarketEvent,
-        moment: Moment,
-        print: Option<i64>,
-        book: bool,
-        out: &mut impl Outputs,
-    ) {
-        let state = self.symbols.get_mut(symbol);
-        let (mut values, mut updated, mut reached) = ([0; 4], 0u8, 0u8);
-        if let Some(price) = print {
-            self.counts.prints += 1;
-            state.note_last(price);
-            values[0] = price;
-            updated = 1;
-            reached = u8::from(state.is_triggered(0, price));
-        }
-        if state.epoch != moment.epoch {
-            state.epoch = moment.epoch;
-            state.after_gap = 0b1111;
-        }
-        if book && (state.watches_book || state.after_gap != 0) {
-            for signal in [Signal::Bid, Signal::Ask, Signal::Mid] {
-                if let Some(value) = state.value(signal) {
-                    let signal = signal as usize;
-                    values[signal] = value;
-                    updated |= 1 << signal;
-                    reached |= u8::from(state.is_triggered(signal, value)) << signal;
-                }
-            }
-        }
-        let after_gap = state.after_gap & updated;
-        state.after_gap &= !updated;
-        // What an earlier run has seen fires nothing again: the feed is read from its start once more after a restart.
-        if reached != 0 && !self.symbols.is_settled(symbol, event.sequence) {
-            self.fire(symbol, Firing { event: *event, moment, values, reached, after_gap, ladder: 0 }, out);
-        }
     }
 
     /// Goes on with jobs, and with the work that waited behind those that end.

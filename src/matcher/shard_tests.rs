@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::{
-    Command, Comparison, Fire, NEVER, OnSet, Outcome, Price, Reason, RuleKey, RuleSpec, Signal, Symbol,
+    Command, Comparison, Fire, NEVER, OnSet, Outcome, Price, Reason, RuleKey, RuleSpec, Side, Signal, Symbol,
 };
 
 #[derive(Default)]
