@@ -11,6 +11,7 @@ use std::time::Duration;
 use hairtrigger::config::Config;
 use hairtrigger::engine::Engine;
 use signal_hook::consts::{SIGINT, SIGTERM};
+use tracing_subscriber::EnvFilter;
 
 /// How often a signal, or the end of a thread, is looked for.
 const POLL: Duration = Duration::from_millis(50);
@@ -37,6 +38,7 @@ pub fn run(args: Args) -> Result<ExitCode, Box<dyn Error>> {
         return Ok(ExitCode::SUCCESS);
     };
     let mut config = Config::load(&path)?;
+    log_to_stderr();
     config.journal.cuts_damage = args.cut_damaged_journal;
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
@@ -52,6 +54,14 @@ pub fn run(args: Args) -> Result<ExitCode, Box<dyn Error>> {
     engine.stop();
     say("stopped");
     Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Sends the engine's events to standard error, from `info` on or as `RUST_LOG` says. A standard error that nobody reads is no
+/// reason to stop.
+fn log_to_stderr() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let events = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    events.log_internal_errors(false).init();
 }
 
 /// Writes a line to standard output. Whoever read it may be gone: that is no reason to stop, least of all without having
