@@ -22,6 +22,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::mpsc;
 use std::time::Duration;
 
 use mio::net::TcpListener;
@@ -37,9 +38,11 @@ use crate::limits::{
 };
 use crate::model::{AccountId, Applied, Change, Nanos, RuleCommand};
 use crate::ring::{Receiver, Sender};
+use crate::soup::arrival::Arrival;
 use crate::soup::login::{Credentials, Logins, SessionId};
 use crate::soup::packet::SERVER_HEARTBEAT;
 use crate::soup::server::Deadlines;
+use crate::sys::stream::Stream;
 use connection::{Connection, Ending, Farewell};
 use journaling::Journaling;
 
@@ -128,6 +131,8 @@ pub struct ControlAgent {
     poll: Poll,
     events: Events,
     listener: TcpListener,
+    /// Connections that another agent has accepted.
+    arrivals: Option<mpsc::Receiver<Arrival>>,
     is_accepting: bool,
     ts_accept: Nanos,
     credentials: Logins<LoginId>,
@@ -177,6 +182,7 @@ impl ControlAgent {
             poll,
             events: Events::with_capacity(CONNECTIONS_PER_CYCLE),
             listener,
+            arrivals: None,
             is_accepting: true,
             ts_accept: 0,
             credentials,
@@ -211,6 +217,11 @@ impl ControlAgent {
     pub fn journal(&mut self, changes: Sender<Change>, durable: Receiver<u64>, waits: bool, ordinal: u64) {
         self.journaling = Journaling::new(changes, durable, waits);
         self.sequencer.go_on(ordinal);
+    }
+
+    /// Serves these connections too.
+    pub fn also_serve(&mut self, arrivals: mpsc::Receiver<Arrival>) {
+        self.arrivals = Some(arrivals);
     }
 
     /// Where it listens.
@@ -269,7 +280,7 @@ impl ControlAgent {
         if self.poll.poll(&mut self.events, Some(Duration::ZERO)).is_err() {
             return 0;
         }
-        let mut count = 0;
+        let mut count = self.take_arrivals(now);
         for event in &self.events {
             count += 1;
             let Some(slot) = event.token().0.checked_sub(1) else {
@@ -291,9 +302,10 @@ impl ControlAgent {
         let mut count = 0;
         while self.is_accepting && now >= self.ts_accept && count < ACCEPTS_PER_CYCLE {
             match self.listener.accept() {
-                Ok((socket, _)) => {
+                Ok((socket, address)) => {
                     count += 1;
-                    self.open(socket, now);
+                    let stream = Stream::Tcp(socket);
+                    self.open(Arrival { stream, address: address.ip(), account: None }, now);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.is_accepting = false,
                 // The client that gave up before it was accepted is nobody's loss.
@@ -308,7 +320,17 @@ impl ControlAgent {
         count
     }
 
-    fn open(&mut self, mut socket: mio::net::TcpStream, now: Nanos) {
+    fn take_arrivals(&mut self, now: Nanos) -> usize {
+        let mut count = 0;
+        while count < ACCEPTS_PER_CYCLE {
+            let Some(arrival) = self.arrivals.as_ref().and_then(|arrivals| arrivals.try_recv().ok()) else { break };
+            count += 1;
+            self.open(arrival, now);
+        }
+        count
+    }
+
+    fn open(&mut self, mut arrival: Arrival, now: Nanos) {
         if self.free.is_empty() {
             self.evict();
         }
@@ -317,15 +339,15 @@ impl ControlAgent {
             return;
         };
         // Without it an answer could wait for the acknowledgement of the one before; a failure costs only that.
-        let _ = socket.set_nodelay(true);
+        let _ = arrival.stream.set_nodelay();
         let interest = Interest::READABLE | Interest::WRITABLE;
-        if self.poll.registry().register(&mut socket, Token(slot + 1), interest).is_err() {
+        if self.poll.registry().register(&mut arrival.stream, Token(slot + 1), interest).is_err() {
             self.counts.accept_failures += 1;
             self.free.push(slot);
             return;
         }
         self.counts.connections += 1;
-        self.connections[slot] = Some(Connection::new(socket, self.settings.deadlines, now));
+        self.connections[slot] = Some(Connection::new(arrival, self.settings.deadlines, now));
         wake(Some(slot), &mut self.connections, &mut self.queue);
     }
 
@@ -441,6 +463,7 @@ impl Agent for ControlAgent {
     /// [`FAREWELL_DEADLINE`], twice that at most.
     fn close(&mut self, now: Nanos) -> bool {
         let ts_close = *self.ts_close.get_or_insert(now + FAREWELL_DEADLINE);
+        self.arrivals = None;
         self.do_work(now);
         let is_idle = self.sequencer.is_idle() && self.journaling.held() == 0;
         if !self.has_said_end && (is_idle || now >= ts_close) {

@@ -17,6 +17,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
@@ -32,6 +33,7 @@ use crate::counts;
 use crate::limits;
 use crate::model::{Alert, Nanos};
 use crate::ring::Receiver;
+use crate::soup::arrival::Arrival;
 use crate::soup::login::{Logins, SessionId};
 use crate::sys::clock::Clock;
 
@@ -98,6 +100,8 @@ pub struct GatewayAgent {
     poll: Poll,
     events: Events,
     listener: TcpListener,
+    /// Connections that another agent has accepted.
+    arrivals: Option<mpsc::Receiver<Arrival>>,
     address: SocketAddr,
     /// Places by token. Never grows.
     peers: Box<[Option<sockets::Peer>]>,
@@ -153,6 +157,7 @@ impl GatewayAgent {
             events: Events::with_capacity(1_024),
             address: listener.local_addr().map_err(at_address)?,
             listener,
+            arrivals: None,
             peers: (0..settings.sessions_max).map(|_| None).collect(),
             places_used: 0,
             peer_count: 0,
@@ -174,6 +179,11 @@ impl GatewayAgent {
             ts_prepare: 0,
             ts_closing: None,
         })
+    }
+
+    /// Serves these connections too.
+    pub fn also_serve(&mut self, arrivals: mpsc::Receiver<Arrival>) {
+        self.arrivals = Some(arrivals);
     }
 
     /// Where it listens.
@@ -262,6 +272,7 @@ impl Agent for GatewayAgent {
     /// within [`limits::CLOSE_DEADLINE`] is closed without.
     fn close(&mut self, now: Nanos) -> bool {
         let since = *self.ts_closing.get_or_insert(now);
+        self.arrivals = None;
         self.do_work(now);
         if !self.intake.is_empty() && now.saturating_sub(since) < limits::CLOSE_DEADLINE {
             return false;

@@ -68,6 +68,8 @@ pub enum SettingsError {
 pub struct Access {
     /// Its number among all logins.
     pub login: usize,
+    /// Whose it is.
+    pub account: AccountId,
     /// The stream that it reads.
     pub stream: usize,
 }
@@ -119,7 +121,7 @@ impl GatewaySettings {
             let stream = if account.drop_copy { DROP_COPY } else { stream_of(account.account) };
             for (user, password) in &account.logins {
                 let credentials = Credentials::new(user, password).ok_or_else(|| SettingsError::Login(user.clone()))?;
-                logins.push((credentials, Access { login: logins.len(), stream }));
+                logins.push((credentials, Access { login: logins.len(), account: account.account, stream }));
             }
         }
         let count = logins.len();

@@ -6,4 +6,5 @@ pub mod clock;
 pub mod idle;
 pub mod lock;
 pub mod memory;
+pub mod stream;
 pub mod topology;

@@ -3,18 +3,18 @@
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
 
-use mio::net::TcpStream;
-
 use crate::control::sequencer::LoginId;
 use crate::control::session::Login;
 use crate::control::wire::{Malformed, Request};
 use crate::limits::{
     CONTROL_MESSAGE_SIZE_MAX, FAREWELL_DEADLINE, SOUP_BUFFER_SIZE_MIN, STALLED_DEADLINE, WRITE_SIZE_PER_CYCLE,
 };
-use crate::model::Nanos;
+use crate::model::{AccountId, Nanos};
+use crate::soup::arrival::Arrival;
 use crate::soup::buffer::Buffer;
 use crate::soup::packet::{END_OF_SESSION, kind};
 use crate::soup::server::{self, Deadlines};
+use crate::sys::stream::Stream;
 
 /// A request that was read and could not be taken yet.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +47,9 @@ pub enum Farewell {
 
 /// A connection.
 pub struct Connection {
-    pub socket: TcpStream,
+    pub socket: Stream,
+    /// The account that its certificate proves, if it has one.
+    pub proven: Option<AccountId>,
     pub soup: server::Connection,
     /// Packets that are not in the answer stream. Filled only between two packets of the stream.
     pub out: Buffer,
@@ -68,9 +70,10 @@ pub struct Connection {
 }
 
 impl Connection {
-    pub fn new(socket: TcpStream, deadlines: Deadlines, now: Nanos) -> Connection {
+    pub fn new(arrival: Arrival, deadlines: Deadlines, now: Nanos) -> Connection {
         Connection {
-            socket,
+            socket: arrival.stream,
+            proven: arrival.account,
             soup: server::Connection::new(deadlines, CONTROL_MESSAGE_SIZE_MAX, now),
             out: Buffer::new(SOUP_BUFFER_SIZE_MIN),
             login: None,
@@ -211,7 +214,7 @@ enum Into<'a> {
     Scrap(&'a mut [u8]),
 }
 
-fn put(socket: &mut TcpStream, bytes: &[u8], is_writable: &mut bool) -> io::Result<usize> {
+fn put(socket: &mut Stream, bytes: &[u8], is_writable: &mut bool) -> io::Result<usize> {
     match socket.write(bytes) {
         Ok(0) => Err(io::ErrorKind::WriteZero.into()),
         Ok(count) => Ok(count),

@@ -4,11 +4,12 @@ use std::sync::atomic::Ordering;
 
 use super::connection::{Connection, Ending, Farewell, Held};
 use super::{ControlAgent, wake};
-use crate::control::sequencer::Offer;
+use crate::control::sequencer::{LoginId, Offer};
 use crate::control::session::Admission;
 use crate::control::wire::{Answer, Ask, Code, Field, Malformed, Request};
 use crate::limits::REQUESTS_PER_CYCLE;
 use crate::model::Nanos;
+use crate::soup::arrival::Arrival;
 use crate::soup::login::Login as LoginRequest;
 use crate::soup::packet::{Reject, accepted, rejected};
 use crate::soup::server::{Input, Violation};
@@ -179,7 +180,9 @@ impl ControlAgent {
 
     fn log_in(&mut self, slot: usize, request: &LoginRequest, now: Nanos) {
         let session = self.settings.session;
-        let found = self.credentials.find(&request.credentials).copied().ok_or(Reject::NotAuthorized);
+        let proven = self.connections[slot].as_ref().and_then(|connection| connection.proven);
+        let admits = |id: &LoginId| Arrival::admits(proven, self.logins[*id as usize].account);
+        let found = self.credentials.find(&request.credentials).copied().filter(admits).ok_or(Reject::NotAuthorized);
         let start = found.and_then(|id| {
             let login = &mut self.logins[id as usize];
             // What the answers in flight will overwrite is not there any more for one who begins to read now.

@@ -4,22 +4,25 @@ use std::io::{ErrorKind, Read};
 use std::net::Shutdown;
 use std::time::Duration;
 
-use mio::net::TcpStream;
 use mio::{Interest, Token};
 
 use super::super::log::AlertLog;
 use super::super::session::{Client, Ending, Flow};
-use super::{GatewayAgent, LISTENER};
+use super::{Access, GatewayAgent, LISTENER};
 use crate::limits;
-use crate::model::Nanos;
+use crate::model::{AccountId, Nanos};
+use crate::soup::arrival::Arrival;
 use crate::soup::login::Login;
 use crate::soup::packet::Reject;
 use crate::soup::server::Input;
+use crate::sys::stream::Stream;
 
 /// A client and its socket.
 pub(super) struct Peer {
-    pub(super) socket: TcpStream,
+    pub(super) socket: Stream,
     pub(super) client: Client,
+    /// The account that its certificate proves, if it has one.
+    proven: Option<AccountId>,
     login: Option<usize>,
     /// It may have said more than was read.
     is_readable: bool,
@@ -154,10 +157,11 @@ impl GatewayAgent {
     }
 
     fn log_in(&mut self, place: usize, login: &Login, now: Nanos) {
-        let Some(access) = self.logins.find(&login.credentials).copied() else {
+        let Some(peer) = &mut self.peers[place] else { return };
+        let admits = |access: &Access| Arrival::admits(peer.proven, access.account);
+        let Some(access) = self.logins.find(&login.credentials).copied().filter(admits) else {
             return self.refuse(place, Reject::NotAuthorized, now);
         };
-        let Some(peer) = &mut self.peers[place] else { return };
         if let Err(reason) = peer.client.accept(login, &self.session, &self.log, access.stream, now) {
             return self.refuse(place, reason, now);
         }
@@ -206,6 +210,7 @@ impl GatewayAgent {
         if is_knocked {
             work += self.accept_some(now);
         }
+        work += self.take_arrivals(now);
         self.has_more |= work > 0;
         work
     }
@@ -216,7 +221,10 @@ impl GatewayAgent {
         self.ts_accept = None;
         for count in 0..limits::ACCEPTS_PER_POLL {
             match self.listener.accept() {
-                Ok((socket, _)) => self.welcome(socket, now),
+                Ok((socket, address)) => {
+                    let stream = Stream::Tcp(socket);
+                    self.welcome(Arrival { stream, address: address.ip(), account: None }, now);
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return count,
                 Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionAborted) => {}
                 Err(_) => {
@@ -230,7 +238,18 @@ impl GatewayAgent {
         limits::ACCEPTS_PER_POLL
     }
 
-    fn welcome(&mut self, mut socket: TcpStream, now: Nanos) {
+    fn take_arrivals(&mut self, now: Nanos) -> usize {
+        for count in 0..limits::ACCEPTS_PER_POLL {
+            let Some(arrival) = self.arrivals.as_ref().and_then(|arrivals| arrivals.try_recv().ok()) else {
+                return count;
+            };
+            self.welcome(arrival, now);
+        }
+        limits::ACCEPTS_PER_POLL
+    }
+
+    fn welcome(&mut self, arrival: Arrival, now: Nanos) {
+        let Arrival { stream: mut socket, account: proven, .. } = arrival;
         if self.peer_count == self.peers.len() {
             self.evict();
         }
@@ -241,13 +260,13 @@ impl GatewayAgent {
         };
         let interest = Interest::READABLE | Interest::WRITABLE;
         let registered = self.poll.registry().register(&mut socket, Token(place), interest);
-        if registered.and_then(|()| socket.set_nodelay(true)).is_err() {
+        if registered.and_then(|()| socket.set_nodelay()).is_err() {
             self.counts.connections_refused += 1;
             return;
         }
         let client = Client::new(self.settings.deadlines, now);
         let (is_readable, is_blocked, is_half_closed) = (true, false, false);
-        self.peers[place] = Some(Peer { socket, client, login: None, is_readable, is_blocked, is_half_closed });
+        self.peers[place] = Some(Peer { socket, client, proven, login: None, is_readable, is_blocked, is_half_closed });
         self.peer_count += 1;
         self.places_used = self.places_used.max(place + 1);
         self.counts.connections += 1;
