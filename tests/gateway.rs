@@ -14,6 +14,7 @@ use hairtrigger::limits;
 use hairtrigger::model::{Alert, AlertKind};
 use hairtrigger::ring::{Sender, ring};
 use hairtrigger::soup::packet::Reject;
+use hairtrigger::sys::aside::Aside;
 use hairtrigger::sys::clock::Clock;
 
 const SEGMENT_SIZE_MIN: usize = limits::SEGMENT_SIZE_MIN as usize;
@@ -41,7 +42,7 @@ impl Bench {
         (settings.segment_size, settings.retention_size) = (SEGMENT_SIZE_MIN, retention_size);
         let (ring, receiver) = ring(1 << 14, Alert::new(AlertKind::Alert));
         let clock = Clock::machine();
-        let mut agent = GatewayAgent::open(settings, vec![receiver], clock.clone()).unwrap();
+        let mut agent = GatewayAgent::open(settings, vec![receiver], clock.clone(), &Aside::default()).unwrap();
         let address = agent.local_addr();
         let (stop, stopped) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {

@@ -14,6 +14,7 @@ use hairtrigger::gateway::settings::{AccountLogin, GatewaySettings};
 use hairtrigger::limits;
 use hairtrigger::model::{Alert, AlertKind, flag};
 use hairtrigger::ring::ring;
+use hairtrigger::sys::aside::Aside;
 use hairtrigger::sys::clock::Clock;
 
 thread_local! {
@@ -49,7 +50,7 @@ fn the_path_from_ring_to_socket_allocates_nothing() {
     (settings.segment_size, settings.retention_size) = (16 * limits::SEGMENT_SIZE_MIN as usize, 1 << 23);
     let (mut ring, receiver) = ring(1 << 12, Alert::new(AlertKind::Alert));
     let clock = Clock::machine();
-    let mut agent = GatewayAgent::open(settings, vec![receiver], clock.clone()).unwrap();
+    let mut agent = GatewayAgent::open(settings, vec![receiver], clock.clone(), &Aside::default()).unwrap();
     let mut socket = TcpStream::connect(agent.local_addr()).unwrap();
     socket.write_all(b"\0\x2fLdemo  secret                                 1").unwrap();
     let (mut bytes, received) = (vec![0; 1 << 16], Arc::new(AtomicUsize::new(0)));

@@ -8,6 +8,7 @@ use hairtrigger::gateway::agent::GatewayAgent;
 use hairtrigger::gateway::settings::{AccountLogin, GatewaySettings};
 use hairtrigger::limits;
 use hairtrigger::model::Nanos;
+use hairtrigger::sys::aside::Aside;
 use hairtrigger::sys::clock::Clock;
 
 const LOGIN: &[u8; 49] = b"\0\x2fLdemo  secret                                 1";
@@ -28,7 +29,7 @@ impl Bench {
         (settings.segment_size, settings.retention_size) = (limits::SEGMENT_SIZE_MIN as usize, 0);
         settings.sessions_max = 2;
         let clock = Clock::simulated(1_700_000_000 * SECOND);
-        let agent = GatewayAgent::open(settings, vec![], clock.clone()).unwrap();
+        let agent = GatewayAgent::open(settings, vec![], clock.clone(), &Aside::default()).unwrap();
         Bench { clock, agent, _directory: directory }
     }
 

@@ -35,6 +35,7 @@ use hairtrigger::soup::login::{Credentials, Login, SessionId};
 use hairtrigger::soup::packet::{self, kind};
 use hairtrigger::soup::server::Deadlines;
 use hairtrigger::synth::{Day, DayParams, RULES_HEADER, RuleRows};
+use hairtrigger::sys::aside::Aside;
 use hairtrigger::sys::clock::Clock;
 
 thread_local! {
@@ -155,7 +156,7 @@ impl House {
         let account = AccountLogin { name: "demo".into(), account: 0, logins, drop_copy: false };
         let mut settings = GatewaySettings::new(any, folder.into(), vec![account]);
         (settings.segment_size, settings.retention_size) = (1 << 20, 1 << 28);
-        let gateway = GatewayAgent::open(settings, alerts_out, clock.clone()).expect("a gateway");
+        let gateway = GatewayAgent::open(settings, alerts_out, clock.clone(), &Aside::default()).expect("a gateway");
         let credentials = Credentials::new("demo", "secret").expect("they fit");
         let settings = ControlSettings {
             listen: any,

@@ -212,10 +212,10 @@ impl ControlAgent {
     }
 
     /// Hands every change of the rules to a journal, by `changes`, and lets no answer out before `durable` has told
-    /// that all changes before it are safe: that many of those sent. Without `waits` answers leave at once. Ordinals go on
-    /// behind `ordinal`, that of the newest command of earlier runs.
-    pub fn journal(&mut self, changes: Sender<Change>, durable: Receiver<u64>, waits: bool, ordinal: u64) {
-        self.journaling = Journaling::new(changes, durable, waits);
+    /// that all changes before it are safe: that many of those sent. Both rings have the same number of slots. Without
+    /// `waits` answers leave at once. Ordinals go on behind `ordinal`, that of the newest command of earlier runs.
+    pub fn journal(&mut self, rings: (Sender<Change>, Receiver<u64>, usize), waits: bool, ordinal: u64) {
+        self.journaling = Journaling::new(rings, waits);
         self.sequencer.go_on(ordinal);
     }
 

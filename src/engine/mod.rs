@@ -1,4 +1,4 @@
-//! The wiring: from a config to running threads, and back.
+//! The engine: from a config to running threads, and back. [`build`] has the wiring.
 //!
 //! Built from the sink to the source, so that whoever sends has somebody to send to; stopped from the source to the
 //! sink, so that nothing that was read is lost between two stages:
@@ -16,6 +16,7 @@
 //! the alert log before it is on disk as a whole. Before anything is built, [`past`] reads what earlier runs have left, and
 //! the rules are put back into the shards before the feed begins.
 
+pub mod build;
 mod past;
 mod settings;
 mod watched;
@@ -26,30 +27,16 @@ use std::time::Duration;
 
 use crate::agent::Agent;
 use crate::config::Config;
-use crate::control::agent::ControlAgent;
-use crate::feed::agent::{FeedAgent, Granted, OpenError};
-use crate::feed::settings::Line;
-use crate::gateway::agent::GatewayAgent;
-use crate::journal::agent::JournalAgent;
-use crate::journal::writer::Durability;
-use crate::limits::{ALERT_RING, APPLIED_RING, JOURNAL_RING, MARKET_RING, RULE_RING};
-use crate::matcher::agent::{MatcherAgent, MatcherRings};
-use crate::matcher::shard::Shard;
-use crate::model::{
-    Action, Alert, AlertKind, Applied, Change, ChangeKind, Command, MarketEvent, Outcome, RuleCommand, RuleKey,
-};
-use crate::partition::{Partition, Shards};
+use crate::feed::agent::{Granted, OpenError};
 use crate::plan::{Plan, PlanError, Role};
-use crate::ring::{Receiver, Sender, ring};
 use crate::runner::{self, Handle, SpawnError};
-use crate::soup::login::SessionId;
 use crate::stats::{StatsError, StatsFile};
 use crate::sys::clock::Clock;
 use crate::sys::lock::DirectoryLock;
 use crate::sys::memory;
 use crate::sys::topology::Machine;
 
-use past::Past;
+use build::{Built, Surroundings};
 pub use past::{PastError, Report};
 
 /// How often the stop of an agent is looked for.
@@ -120,122 +107,21 @@ pub struct Engine {
     _stats: StatsFile,
 }
 
-/// The market rings, as the partition sees them.
-struct MarketRings(Vec<Sender<MarketEvent>>);
-
-impl Shards for MarketRings {
-    fn count(&self) -> usize {
-        self.0.len()
-    }
-
-    #[inline]
-    fn send(&mut self, shard: usize, event: &MarketEvent) -> bool {
-        self.0[shard].send(*event)
-    }
-}
-
-/// Both ends of one kind of ring, for every shard.
-fn rings<T: Copy + Send + Sync + 'static>(shards: usize, slots: usize, empty: T) -> (Vec<Sender<T>>, Vec<Receiver<T>>) {
-    (0..shards).map(|_| ring(slots, empty)).unzip()
-}
-
 impl Engine {
     /// Starts an engine.
     /// # Errors
     /// [`EngineError`]; nothing runs then.
     pub fn start(config: &Config) -> Result<Engine, EngineError> {
-        let clock = Clock::machine();
         let machine = Machine::this().map_err(EngineError::Machine)?;
         let plan = Plan::new(&machine, &config.topology)?;
-        let Past { locks, recovered, writer, report } = past::open(config, clock.now())?;
-        let mut stats = StatsFile::create(&config.stats.file, clock.now())?;
-        let shards = plan.shards;
-        let no_applied = Applied {
-            ordinal: 0,
-            sequence: 0,
-            feed_time: 0,
-            feed_session: [b' '; 10],
-            outcome: Outcome::ListEnd { cursor: None },
-        };
-        let no_command = RuleCommand { ordinal: 0, feed_time: 0, command: Command::Remove(RuleKey::NONE, 0) };
-
-        // 1. The gateway: alert rings in, the log, sessions out.
-        let (alert_senders, alert_receivers) = rings(shards, ALERT_RING, Alert::new(AlertKind::Met));
-        let mut gateway = GatewayAgent::open(settings::gateway(config), alert_receivers, clock.clone())?;
-        let mut to_log = stats.histogram("gateway", "recv_to_log")?;
-        gateway.on_logged(move |ns| to_log.record(ns));
-
-        // 2. The journal: changes in, and how many of them are safe out.
-        let no_change = Change {
-            ordinal: 0,
-            feed_sequence: 0,
-            feed_time: 0,
-            feed_session: [b' '; 10],
-            shard: 0,
-            key: RuleKey::NONE,
-            version: 0,
-            kind: ChangeKind::Removed,
-        };
-        let (change_sender, change_receiver) = ring(JOURNAL_RING, no_change);
-        let (safe_sender, safe_receiver) = ring(JOURNAL_RING, 0);
-        let names = past::account_names(config);
-        let journal = (change_receiver, safe_sender);
-        let journal = JournalAgent::start(writer, names, journal, clock.clone(), past::journal_failed)
-            .map_err(EngineError::Journal)?;
-
-        // 3. Control: clients in, rule rings out, outcomes back.
-        let (applied_senders, applied_receivers) = rings(shards, APPLIED_RING, no_applied);
-        let (rule_senders, rule_receivers) = rings(shards, RULE_RING, no_command);
-        let session = SessionId::from_number(clock.now() / 100_000_000);
-        let mut control = ControlAgent::new(settings::control(config, session), rule_senders, applied_receivers)
-            .map_err(|error| EngineError::Control(config.control.listen, error))?;
-        control.refuse_sets_while(gateway.log_full());
-        let waits = config.journal.durability != Durability::None;
-        control.journal(change_sender, safe_receiver, waits, recovered.ordinal);
-
-        // 4. The shards, each between its four rings, with the rules of earlier runs.
-        let (market_senders, market_receivers) = rings(shards, MARKET_RING, MarketEvent::new(Action::Clock));
-        let inward = market_receivers.into_iter().zip(rule_receivers);
-        let outward = alert_senders.into_iter().zip(applied_senders);
-        let rings = inward.zip(outward).map(|((market, rules), (alerts, applied))| MatcherRings {
-            market,
-            rules,
-            alerts,
-            applied,
-        });
-        let mut restored: Vec<Shard> = (0..shards).map(|_| Shard::new(settings::shard(config))).collect();
-        past::restore(&recovered, &mut restored)?;
-        drop(recovered);
-        let with_number = restored.into_iter().zip(rings).enumerate();
-        let matchers =
-            with_number.map(|(number, (shard, rings))| MatcherAgent::new(number, shard, rings, clock.clone()));
-
-        // 5. The partition, the feed's last stage.
-        let partition = Partition::new(MarketRings(market_senders), settings::midnight_of(config));
-
-        // 6. The feed: sockets in.
-        let feed = FeedAgent::open(&settings::feed(config), clock.clone(), partition)?;
-
-        let addresses = Addresses {
-            line_a: feed.address(Line::A),
-            line_b: feed.address(Line::B),
-            control: control.local_addr(),
-            gateway: gateway.local_addr(),
-        };
-        let granted = feed.report().collect();
-        let mut agents: Vec<(Role, Box<dyn Agent>)> = vec![
-            (Role::Feed, watched::feed(feed, &mut stats)?),
-            (Role::Gateway, watched::gateway(gateway, &mut stats)?),
-            (Role::Control, watched::control(control, &mut stats)?),
-            (Role::Journal, watched::journal(journal, &mut stats)?),
-        ];
-        for (number, matcher) in matchers.enumerate() {
-            agents.push((Role::Matcher(number), watched::matcher(number, matcher, &mut stats)?));
-        }
+        let surroundings = Surroundings::machine(config)?;
+        let clock = surroundings.clock.clone();
+        let Built { agents, addresses, granted, recovery, locks, stats } =
+            build::build(config, plan.shards, surroundings)?;
         let memory_refused = prepare_memory(config.memory.lock);
         let threads = spawn(&plan, agents, &clock)?;
         let stats_file = config.stats.file.clone();
-        let (recovery, _locks, _stats) = (report, locks, stats);
+        let (_locks, _stats) = (locks, stats);
         Ok(Engine { addresses, plan, granted, memory_refused, stats_file, recovery, threads, _locks, _stats })
     }
 

@@ -10,11 +10,10 @@ use crate::gateway::wire::{Kind, RuleMessage};
 use crate::journal::record::{AccountName, Entry, Record};
 use crate::journal::recovery::{Counts, Logged, Recovered, Recovery, What};
 use crate::journal::scan::{self, ScanError, Scanned};
-use crate::journal::storage::Directory;
+use crate::journal::storage::Storage;
 use crate::journal::writer::{Settings, Writer};
 use crate::matcher::shard::Shard;
 use crate::model::{AccountId, Nanos, Reason, Refusal, RuleKey, flag};
-use crate::sys::boot::boot_id;
 use crate::sys::lock::{DirectoryLock, LockError};
 
 /// Why an engine cannot go on from what earlier runs have left. Nothing was changed.
@@ -54,10 +53,10 @@ pub enum PastError {
 }
 
 /// What is there.
-pub(super) struct Past {
+pub(super) struct Past<S: Storage> {
     pub locks: [DirectoryLock; 2],
     pub recovered: Recovered,
-    pub writer: Writer<Directory>,
+    pub writer: Writer<S>,
     pub report: Report,
 }
 
@@ -99,15 +98,18 @@ impl fmt::Display for Report {
 }
 
 /// Reads what is there and begins a new segment of the journal.
-pub(super) fn open(config: &Config, now: Nanos) -> Result<Past, PastError> {
+pub(super) fn open<S: Storage>(
+    config: &Config,
+    mut storage: S,
+    boot: [u8; 16],
+    now: Nanos,
+) -> Result<Past<S>, PastError> {
     let (alerts, directory) = (&config.gateway.directory, config.journal_directory());
     let locks = [DirectoryLock::take(alerts)?, DirectoryLock::take(&directory)?];
     let failed = |error| PastError::System(directory.clone(), error);
-    let mut storage = Directory::create(&directory).map_err(failed)?;
     let mut recovery = Recovery::default();
     let (mut scanned, cut) = read_journal(config, &mut storage, &mut recovery, now as u32)
         .map_err(|error| PastError::Journal { directory: directory.clone(), error })?;
-    let boot = boot_id();
     scanned.begin_boot(boot);
     let sure_from = match read_logs(alerts, &mut recovery)? {
         true => scanned.doubtful_before,
@@ -129,9 +131,9 @@ pub(super) fn open(config: &Config, now: Nanos) -> Result<Past, PastError> {
     Ok(Past { locks, recovered, writer, report })
 }
 
-fn read_journal(
+fn read_journal<S: Storage>(
     config: &Config,
-    storage: &mut Directory,
+    storage: &mut S,
     recovery: &mut Recovery,
     seed: u32,
 ) -> Result<(Scanned, Vec<String>), ScanError> {

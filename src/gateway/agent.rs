@@ -35,6 +35,7 @@ use crate::model::{Alert, Nanos};
 use crate::ring::Receiver;
 use crate::soup::arrival::Arrival;
 use crate::soup::login::{Logins, SessionId};
+use crate::sys::aside::Aside;
 use crate::sys::clock::Clock;
 
 /// Session ids have ten digits.
@@ -130,12 +131,17 @@ pub struct GatewayAgent {
 }
 
 impl GatewayAgent {
-    /// Creates a new log in its own directory below `settings.directory`, starts the thread that prepares its segments,
+    /// Creates a new log in its own directory below `settings.directory`, begins the worker that prepares its segments,
     /// and listens. `rings` are the shards' alert rings.
     ///
     /// # Errors
     /// When settings, disk or address do not allow it.
-    pub fn open(settings: GatewaySettings, rings: Vec<Receiver<Alert>>, clock: Clock) -> Result<Self, OpenError> {
+    pub fn open(
+        settings: GatewaySettings,
+        rings: Vec<Receiver<Alert>>,
+        clock: Clock,
+        aside: &Aside,
+    ) -> Result<Self, OpenError> {
         let Tables { logins, login_count, names } = settings.tables()?;
         let root = settings.directory.clone();
         let in_root = |error| OpenError::Log { directory: root.display().to_string(), error };
@@ -147,7 +153,7 @@ impl GatewayAgent {
         std::fs::create_dir_all(&directory).map_err(in_directory)?;
         let shape = Shape { directory: directory.clone(), segment_size: settings.segment_size, session };
         let log = AlertLog::new(shape.create(0).map_err(in_directory)?, settings.retention_size, names.len());
-        let preparer = Preparer::start(shape).map_err(in_directory)?;
+        let preparer = Preparer::begin(shape, aside).map_err(in_directory)?;
         let at_address = |error| OpenError::Listen { address: settings.listen, error };
         let poll = Poll::new().map_err(at_address)?;
         let mut listener = TcpListener::bind(settings.listen).map_err(at_address)?;

@@ -1,4 +1,4 @@
-//! The thread that prepares the log's next segment and removes the oldest, off the path.
+//! The worker that prepares the log's next segment and removes the oldest, off the path.
 //!
 //! Allocating and touching 64 MiB takes tens of milliseconds, and deleting can wait for the disk: the gateway asks
 //! here and goes on. The channels are bounded and never waited for.
@@ -6,10 +6,10 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
-use std::thread::JoinHandle;
 
 use super::segment::Segment;
 use crate::soup::login::SessionId;
+use crate::sys::aside::{Aside, Worker};
 
 enum Task {
     Prepare(u64),
@@ -37,35 +37,35 @@ impl Shape {
     }
 }
 
-/// The owner's end. Dropping it ends the thread once its work is done.
+/// The owner's end. Dropping it ends the worker once its work is done.
 pub struct Preparer {
     tasks: Option<SyncSender<Task>>,
     ready: Receiver<io::Result<Segment>>,
     is_asked: bool,
-    thread: Option<JoinHandle<()>>,
+    worker: Option<Worker>,
 }
 
 impl Preparer {
-    /// Starts the thread.
+    /// Begins the worker.
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn start(shape: Shape) -> io::Result<Preparer> {
+    pub fn begin(shape: Shape, aside: &Aside) -> io::Result<Preparer> {
         let (tasks, incoming) = sync_channel::<Task>(16);
         let (finished, ready) = sync_channel(2);
-        let thread = std::thread::Builder::new().name("log-preparer".into()).spawn(move || {
-            for task in incoming {
-                match task {
-                    Task::Prepare(ordinal) => drop(finished.send(shape.create(ordinal))),
-                    Task::Remove(segment) => {
-                        if let Err(error) = segment.remove() {
-                            tracing::warn!(%error, "a segment past the retention could not be deleted");
-                        }
+        let worker = aside.begin("log-preparer", incoming, move |task| {
+            match task {
+                Some(Task::Prepare(ordinal)) => drop(finished.send(shape.create(ordinal))),
+                Some(Task::Remove(segment)) => {
+                    if let Err(error) = segment.remove() {
+                        tracing::warn!(%error, "a segment past the retention could not be deleted");
                     }
                 }
+                None => return false,
             }
+            true
         })?;
-        Ok(Preparer { tasks: Some(tasks), ready, is_asked: false, thread: Some(thread) })
+        Ok(Preparer { tasks: Some(tasks), ready, is_asked: false, worker: Some(worker) })
     }
 
     /// Asks for the segment with this ordinal, unless one is on its way.
@@ -91,7 +91,7 @@ impl Preparer {
         }
     }
 
-    /// Has a segment unmapped and deleted. When the thread is far behind this does it itself: late, but bounded.
+    /// Has a segment unmapped and deleted. When the worker is far behind this does it itself: late, but bounded.
     pub fn remove(&mut self, segment: Segment) {
         if let Some(tasks) = &self.tasks
             && let Err(refused) = tasks.try_send(Task::Remove(segment))
@@ -108,8 +108,8 @@ impl Preparer {
 impl Drop for Preparer {
     fn drop(&mut self) {
         self.tasks = None;
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+        if let Some(worker) = self.worker.take() {
+            worker.join();
         }
     }
 }

@@ -1,20 +1,19 @@
 //! The journal's agent: changes in by a ring, and how many of them are safe out by another.
 //!
 //! ```text
-//!   control --changes--> [ agent ] --batch--> [ thread: write, fdatasync ]
+//!   control --changes--> [ agent ] --batch--> [ worker: write, fdatasync ]
 //!   control <--safe----- [       ] <--done--- [                          ]
 //! ```
 //!
 //! **Group commit.** While one batch is on its way to the disk the next gathers in the ring: the slower the disk, the larger the
 //! batches. A sync takes from tens of microseconds to many milliseconds, and an agent shares its thread with others: so the
-//! disk has a thread of its own, which does nothing else and mostly sleeps in the kernel.
+//! disk has a worker of its own ([`crate::sys::aside`]), which does nothing else and mostly sleeps in the kernel.
 //!
-//! **Failure.** Whatever fails is told to `failed` on that thread, and no change is ever called safe again. The engine's `failed`
+//! **Failure.** Whatever fails is told to `failed` by that worker, and no change is ever called safe again. The engine's `failed`
 //! ends the process.
 
 use std::io;
 use std::sync::mpsc::{Receiver as Inbox, SyncSender, sync_channel};
-use std::thread::JoinHandle;
 
 use super::record::{AccountName, Entry};
 use super::storage::Storage;
@@ -24,6 +23,7 @@ use crate::counts;
 use crate::limits::JOURNAL_RING;
 use crate::model::{Change, Nanos};
 use crate::ring::{Receiver, Sender};
+use crate::sys::aside::{Aside, Worker};
 use crate::sys::clock::Clock;
 
 counts! {
@@ -51,14 +51,14 @@ pub struct JournalAgent {
     batch: Option<Vec<Entry>>,
     to_disk: Option<SyncSender<Vec<Entry>>>,
     from_disk: Inbox<Vec<Entry>>,
-    thread: Option<JoinHandle<()>>,
+    disk: Worker,
     told: u64,
     ts_batch: Nanos,
     counts: JournalCounts,
 }
 
 impl JournalAgent {
-    /// Starts the disk's thread. `accounts` are the accounts' names by number; a failure of the disk goes to `failed`.
+    /// Begins the disk's worker. `accounts` are the accounts' names by number; a failure of the disk goes to `failed`.
     ///
     /// # Errors
     /// When the system gives no thread.
@@ -66,7 +66,7 @@ impl JournalAgent {
         writer: Writer<S>,
         accounts: Vec<AccountName>,
         (changes, safe): (Receiver<Change>, Sender<u64>),
-        clock: Clock,
+        (clock, aside): (Clock, &Aside),
         failed: impl FnOnce(io::Error) + Send + 'static,
     ) -> io::Result<JournalAgent>
     where
@@ -74,12 +74,7 @@ impl JournalAgent {
     {
         let (to_disk, batches) = sync_channel(1);
         let (done, from_disk) = sync_channel(1);
-        let body = move || {
-            if let Err(error) = write(writer, &batches, &done, &clock) {
-                failed(error);
-            }
-        };
-        let thread = std::thread::Builder::new().name("journal-disk".into()).spawn(body)?;
+        let disk = aside.begin("journal-disk", batches, to_disk_until_it_fails(writer, done, clock, failed))?;
         Ok(JournalAgent {
             changes,
             safe,
@@ -87,7 +82,7 @@ impl JournalAgent {
             batch: Some(Vec::with_capacity(JOURNAL_RING)),
             to_disk: Some(to_disk),
             from_disk,
-            thread: Some(thread),
+            disk,
             told: 0,
             ts_batch: 0,
             counts: JournalCounts::default(),
@@ -126,7 +121,7 @@ impl JournalAgent {
         self.counts.batch_max = self.counts.batch_max.max(count as u64);
         self.ts_batch = now;
         if let Some(to_disk) = &self.to_disk {
-            // It fits: there is one batch. When the thread has gone, this one is never called safe.
+            // It fits: there is one batch. When the worker has gone, this one is never called safe.
             let _ = to_disk.try_send(batch);
         }
         count
@@ -150,27 +145,42 @@ impl Agent for JournalAgent {
     /// Writes what is left, and the end.
     fn close(&mut self, now: Nanos) -> bool {
         self.do_work(now);
-        let is_failed = self.thread.as_ref().is_none_or(JoinHandle::is_finished);
+        let has_ended = self.disk.is_finished();
         if self.batch.is_some() && self.changes.is_empty() {
             self.to_disk = None;
         }
-        is_failed
+        has_ended
     }
 }
 
-/// The disk's thread: batches until there are no more, then the end of the journal.
-fn write<S: Storage>(
+/// The worker's part: batches until there are no more, then the end of the journal. It ends at the first failure.
+fn to_disk_until_it_fails<S: Storage>(
     mut writer: Writer<S>,
-    batches: &Inbox<Vec<Entry>>,
-    done: &SyncSender<Vec<Entry>>,
-    clock: &Clock,
-) -> io::Result<()> {
-    for batch in batches {
-        writer.commit(batch.iter().copied(), clock.now())?;
-        // The agent goes first only when the engine does.
-        let _ = done.send(batch);
+    done: SyncSender<Vec<Entry>>,
+    clock: Clock,
+    failed: impl FnOnce(io::Error),
+) -> impl FnMut(Option<Vec<Entry>>) -> bool {
+    let mut failed = Some(failed);
+    move |batch| {
+        let written = match &batch {
+            Some(batch) => writer.commit(batch.iter().copied(), clock.now()).map(|_| ()),
+            None => writer.close(clock.now()),
+        };
+        match (written, batch) {
+            (Ok(()), Some(batch)) => {
+                // The agent goes first only when the engine does.
+                let _ = done.send(batch);
+                true
+            }
+            (Ok(()), None) => false,
+            (Err(error), _) => {
+                if let Some(failed) = failed.take() {
+                    failed(error);
+                }
+                false
+            }
+        }
     }
-    writer.close(clock.now())
 }
 
 #[cfg(test)]
@@ -200,7 +210,8 @@ mod tests {
         let writer = Writer::begin(disk.clone(), start, settings, 0).unwrap();
         let fail = move |error: io::Error| failed.send(error.to_string()).unwrap();
         let names = vec![*b"zero  ", *b"one   "];
-        let agent = JournalAgent::start(writer, names, (taken, told), Clock::simulated(0), fail).unwrap();
+        let agent =
+            JournalAgent::start(writer, names, (taken, told), (Clock::simulated(0), &Aside::default()), fail).unwrap();
         House { changes, safe, agent, disk, failure }
     }
 

@@ -4,7 +4,6 @@
 //! not at all; a create, rename or remove is certain only when the directory was synced after it; a sync that failed has told
 //! its failure once and may have thrown the bytes away, so it is never repeated.
 
-#[cfg(test)]
 pub mod simulated;
 
 use std::fs::{self, File, OpenOptions};

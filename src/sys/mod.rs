@@ -1,6 +1,7 @@
 //! Facts about the machine: its clock, its cores. Knows nothing of markets or rules.
 
 pub mod affinity;
+pub mod aside;
 pub mod boot;
 pub mod clock;
 pub mod idle;

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use crate::control::sequencer::LoginId;
 use crate::control::session::Mark;
-use crate::limits::{ANSWERS_HELD_MAX, JOURNAL_RING};
+use crate::limits::ANSWERS_HELD_MAX;
 use crate::model::Change;
 use crate::ring::{Receiver, Sender};
 
@@ -23,6 +23,7 @@ struct Held {
 #[derive(Default)]
 pub struct Journaling {
     rings: Option<(Sender<Change>, Receiver<u64>)>,
+    slots: usize,
     waits: bool,
     sent: u64,
     safe: u64,
@@ -30,9 +31,9 @@ pub struct Journaling {
 }
 
 impl Journaling {
-    pub fn new(changes: Sender<Change>, safe: Receiver<u64>, waits: bool) -> Journaling {
+    pub fn new((changes, safe, slots): (Sender<Change>, Receiver<u64>, usize), waits: bool) -> Journaling {
         let held = VecDeque::with_capacity(ANSWERS_HELD_MAX);
-        Journaling { rings: Some((changes, safe)), waits, sent: 0, safe: 0, held }
+        Journaling { rings: Some((changes, safe)), slots, waits, sent: 0, safe: 0, held }
     }
 
     /// Learns how far the journal is. Returns how often it had told something.
@@ -48,7 +49,7 @@ impl Journaling {
             return usize::MAX;
         }
         let on_the_way = (self.sent - self.safe) as usize;
-        (JOURNAL_RING - on_the_way).min(ANSWERS_HELD_MAX - self.held.len())
+        (self.slots - on_the_way).min(ANSWERS_HELD_MAX - self.held.len())
     }
 
     /// Sends a change. There is [`Self::room`].

@@ -1,0 +1,224 @@
+//! The wiring: every agent between its rings, without a thread yet. Read it next to the picture in [`super`].
+//!
+//! What an engine meets of its machine comes in [`Surroundings`]: production's are [`Surroundings::machine`]; a simulation brings a
+//! clock that stands still, a disk that crashes where it is told to, workers that it steps itself, and short rings, and steps
+//! the agents by hand. Sockets are the kernel's in both.
+
+use std::io;
+
+use super::past::{self, Past, PastError, Report};
+use super::{Addresses, EngineError, settings, watched};
+use crate::agent::Agent;
+use crate::config::Config;
+use crate::control::agent::ControlAgent;
+use crate::feed::agent::{FeedAgent, Granted};
+use crate::feed::settings::Line;
+use crate::gateway::agent::GatewayAgent;
+use crate::journal::agent::JournalAgent;
+use crate::journal::storage::{Directory, Storage};
+use crate::journal::writer::Durability;
+use crate::limits::{ALERT_RING, APPLIED_RING, JOURNAL_RING, MARKET_RING, RULE_RING};
+use crate::matcher::agent::{MatcherAgent, MatcherRings};
+use crate::matcher::shard::Shard;
+use crate::model::{
+    Action, Alert, AlertKind, Applied, Change, ChangeKind, Command, MarketEvent, Outcome, RuleCommand, RuleKey,
+};
+use crate::partition::{Partition, Shards};
+use crate::plan::Role;
+use crate::ring::{Receiver, Sender, ring};
+use crate::soup::login::SessionId;
+use crate::stats::StatsFile;
+use crate::sys::aside::Aside;
+use crate::sys::boot::boot_id;
+use crate::sys::clock::Clock;
+use crate::sys::lock::DirectoryLock;
+
+/// What an engine meets of its machine.
+pub struct Surroundings<S> {
+    /// The time, for all agents.
+    pub clock: Clock,
+    /// The journal's directory.
+    pub journal: S,
+    /// Which boot of the machine this is.
+    pub boot: [u8; 16],
+    /// Who does what waits for a disk.
+    pub aside: Aside,
+    /// Called once when the journal cannot be written: the engine must end.
+    pub journal_failed: Box<dyn FnOnce(io::Error) + Send>,
+    /// Slots of the rings.
+    pub rings: RingSizes,
+}
+
+/// Slots of each kind of ring: powers of two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RingSizes {
+    /// Market events, a ring for each shard.
+    pub market: usize,
+    /// Commands, a ring for each shard.
+    pub rules: usize,
+    /// Outcomes, a ring for each shard.
+    pub applied: usize,
+    /// Alerts, a ring for each shard.
+    pub alerts: usize,
+    /// Changes on their way to the disk.
+    pub journal: usize,
+}
+
+impl Default for RingSizes {
+    fn default() -> RingSizes {
+        RingSizes {
+            market: MARKET_RING,
+            rules: RULE_RING,
+            applied: APPLIED_RING,
+            alerts: ALERT_RING,
+            journal: JOURNAL_RING,
+        }
+    }
+}
+
+impl Surroundings<Directory> {
+    /// This machine, and the directory that the config names.
+    ///
+    /// # Errors
+    /// [`EngineError::Past`] when the journal's directory cannot be had.
+    pub fn machine(config: &Config) -> Result<Surroundings<Directory>, EngineError> {
+        let directory = config.journal_directory();
+        let journal = Directory::create(&directory).map_err(|error| PastError::System(directory, error))?;
+        Ok(Surroundings {
+            clock: Clock::machine(),
+            journal,
+            boot: boot_id(),
+            aside: Aside::default(),
+            journal_failed: Box::new(past::journal_failed),
+            rings: RingSizes::default(),
+        })
+    }
+}
+
+/// An engine that is whole and does not move yet.
+pub struct Built {
+    /// Its agents. Any order of steps is right.
+    pub agents: Vec<(Role, Box<dyn Agent>)>,
+    /// Where it is reached.
+    pub addresses: Addresses,
+    /// What the kernel granted for the feed's sockets.
+    pub granted: Vec<Granted>,
+    /// What was there from earlier runs.
+    pub recovery: Report,
+    /// Keep other engines away.
+    pub locks: [DirectoryLock; 2],
+    /// Readers see by it that the engine lives.
+    pub stats: StatsFile,
+}
+
+/// The market rings, as the partition sees them.
+struct MarketRings(Vec<Sender<MarketEvent>>);
+
+impl Shards for MarketRings {
+    fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    #[inline]
+    fn send(&mut self, shard: usize, event: &MarketEvent) -> bool {
+        self.0[shard].send(*event)
+    }
+}
+
+/// Both ends of one kind of ring, for every shard.
+fn rings<T: Copy + Send + Sync + 'static>(shards: usize, slots: usize, empty: T) -> (Vec<Sender<T>>, Vec<Receiver<T>>) {
+    (0..shards).map(|_| ring(slots, empty)).unzip()
+}
+
+/// Builds an engine of so many shards, from the sink to the source.
+///
+/// # Errors
+/// [`EngineError`]; nothing is left then.
+pub fn build<S>(config: &Config, shards: usize, surroundings: Surroundings<S>) -> Result<Built, EngineError>
+where
+    S: Storage + 'static,
+    S::File: 'static,
+{
+    let Surroundings { clock, journal: storage, boot, aside, journal_failed, rings: slots } = surroundings;
+    let Past { locks, recovered, writer, report } = past::open(config, storage, boot, clock.now())?;
+    let mut stats = StatsFile::create(&config.stats.file, clock.now())?;
+
+    // 1. The gateway: alert rings in, the log, sessions out.
+    let (alert_senders, alert_receivers) = rings(shards, slots.alerts, Alert::new(AlertKind::Met));
+    let mut gateway = GatewayAgent::open(settings::gateway(config), alert_receivers, clock.clone(), &aside)?;
+    let mut to_log = stats.histogram("gateway", "recv_to_log")?;
+    gateway.on_logged(move |ns| to_log.record(ns));
+
+    // 2. The journal: changes in, and how many of them are safe out.
+    let (change_sender, change_receiver) = ring(slots.journal, NO_CHANGE);
+    let (safe_sender, safe_receiver) = ring(slots.journal, 0);
+    let names = past::account_names(config);
+    let journal_rings = (change_receiver, safe_sender);
+    let journal = JournalAgent::start(writer, names, journal_rings, (clock.clone(), &aside), journal_failed)
+        .map_err(EngineError::Journal)?;
+
+    // 3. Control: clients in, rule rings out, outcomes back.
+    let (applied_senders, applied_receivers) = rings(shards, slots.applied, NO_OUTCOME);
+    let (rule_senders, rule_receivers) = rings(shards, slots.rules, NO_COMMAND);
+    let session = SessionId::from_number(clock.now() / 100_000_000);
+    let mut control = ControlAgent::new(settings::control(config, session), rule_senders, applied_receivers)
+        .map_err(|error| EngineError::Control(config.control.listen, error))?;
+    control.refuse_sets_while(gateway.log_full());
+    let waits = config.journal.durability != Durability::None;
+    control.journal((change_sender, safe_receiver, slots.journal), waits, recovered.ordinal);
+
+    // 4. The shards, each between its four rings, with the rules of earlier runs.
+    let (market_senders, market_receivers) = rings(shards, slots.market, MarketEvent::new(Action::Clock));
+    let inward = market_receivers.into_iter().zip(rule_receivers);
+    let outward = alert_senders.into_iter().zip(applied_senders);
+    let rings = inward.zip(outward);
+    let rings = rings.map(|((market, rules), (alerts, applied))| MatcherRings { market, rules, alerts, applied });
+    let mut restored: Vec<Shard> = (0..shards).map(|_| Shard::new(settings::shard(config))).collect();
+    past::restore(&recovered, &mut restored)?;
+    drop(recovered);
+    let with_number = restored.into_iter().zip(rings).enumerate();
+    let matchers = with_number.map(|(number, (shard, rings))| MatcherAgent::new(number, shard, rings, clock.clone()));
+
+    // 5. The partition, the feed's last stage.
+    let partition = Partition::new(MarketRings(market_senders), settings::midnight_of(config));
+
+    // 6. The feed: sockets in.
+    let feed = FeedAgent::open(&settings::feed(config), clock.clone(), partition)?;
+
+    let addresses = Addresses {
+        line_a: feed.address(Line::A),
+        line_b: feed.address(Line::B),
+        control: control.local_addr(),
+        gateway: gateway.local_addr(),
+    };
+    let granted = feed.report().collect();
+    let mut agents: Vec<(Role, Box<dyn Agent>)> = vec![
+        (Role::Feed, watched::feed(feed, &mut stats)?),
+        (Role::Gateway, watched::gateway(gateway, &mut stats)?),
+        (Role::Control, watched::control(control, &mut stats)?),
+        (Role::Journal, watched::journal(journal, &mut stats)?),
+    ];
+    for (number, matcher) in matchers.enumerate() {
+        agents.push((Role::Matcher(number), watched::matcher(number, matcher, &mut stats)?));
+    }
+    Ok(Built { agents, addresses, granted, recovery: report, locks, stats })
+}
+
+const NO_CHANGE: Change = Change {
+    ordinal: 0,
+    feed_sequence: 0,
+    feed_time: 0,
+    feed_session: [b' '; 10],
+    shard: 0,
+    key: RuleKey::NONE,
+    version: 0,
+    kind: ChangeKind::Removed,
+};
+const NO_OUTCOME: Applied = Applied {
+    ordinal: 0,
+    sequence: 0,
+    feed_time: 0,
+    feed_session: [b' '; 10],
+    outcome: Outcome::ListEnd { cursor: None },
+};
+const NO_COMMAND: RuleCommand = RuleCommand { ordinal: 0, feed_time: 0, command: Command::Remove(RuleKey::NONE, 0) };
