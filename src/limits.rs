@@ -153,6 +153,8 @@ pub const BUSTS_MAX: usize = 1 << 18;
 pub const BUST_RECORDS_PER_CYCLE: usize = 1_024;
 /// Packets that the gateway sends per duty cycle and client.
 pub const PACKETS_PER_SEND: usize = 128;
+/// One send of the gateway in so many has its write call timed, for the histograms.
+pub const SENDS_PER_TIMING: u32 = 8;
 /// Reads per duty cycle and TCP client.
 pub const READS_PER_CYCLE: usize = 4;
 /// Connections accepted per poll.

@@ -148,6 +148,11 @@ where
     let mut gateway = GatewayAgent::open(settings::gateway(config), alert_receivers, clock.clone(), &aside)?;
     let mut to_log = stats.histogram("gateway", "recv_to_log")?;
     gateway.on_logged(move |ns| to_log.record(ns));
+    let (mut to_write, mut write) = (stats.histogram("gateway", "log_to_write")?, stats.histogram("gateway", "write")?);
+    gateway.on_written(move |times| {
+        times.since_log.into_iter().for_each(|ns| to_write.record(ns));
+        write.record(times.call);
+    });
 
     // 2. The journal: changes in, and how many of them are safe out.
     let (change_sender, change_receiver) = ring(slots.journal, NO_CHANGE);

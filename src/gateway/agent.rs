@@ -12,6 +12,7 @@
 //! and could take the last words with it).
 
 mod sockets;
+mod timed;
 
 use std::io;
 use std::net::SocketAddr;
@@ -37,6 +38,8 @@ use crate::soup::arrival::Arrival;
 use crate::soup::login::{Logins, SessionId};
 use crate::sys::aside::Aside;
 use crate::sys::clock::Clock;
+
+pub use timed::WriteTimes;
 
 /// Session ids have ten digits.
 const SESSIONS: u64 = 10_000_000_000;
@@ -120,6 +123,10 @@ pub struct GatewayAgent {
     log_full: Arc<AtomicBool>,
     clock: Clock,
     on_logged: Box<dyn FnMut(Nanos) + Send>,
+    on_written: Box<dyn FnMut(WriteTimes) + Send>,
+    timing: timed::Turn,
+    /// The newest `ts_log` of this cycle; 0: none.
+    ts_logged: Nanos,
     counts: GatewayCounts,
     /// Someone may have something to send or to read.
     has_more: bool,
@@ -177,6 +184,9 @@ impl GatewayAgent {
             log_full: Arc::default(),
             clock,
             on_logged: Box::new(|_| ()),
+            on_written: Box::new(|_| ()),
+            timing: timed::Turn::default(),
+            ts_logged: 0,
             counts: GatewayCounts::default(),
             has_more: false,
             ts_polled: 0,
@@ -212,6 +222,11 @@ impl GatewayAgent {
         self.on_logged = Box::new(observe);
     }
 
+    /// Hands what timed write calls showed to `observe`: one send in [`limits::SENDS_PER_TIMING`].
+    pub fn on_written(&mut self, observe: impl FnMut(WriteTimes) + Send + 'static) {
+        self.on_written = Box::new(observe);
+    }
+
     /// What was counted.
     pub fn counts(&self) -> GatewayCounts {
         self.counts
@@ -228,8 +243,13 @@ impl GatewayAgent {
     }
 
     fn append(&mut self) -> usize {
-        let GatewayAgent { intake, log, clock, on_logged, .. } = self;
-        intake.take(log, &mut || clock.now(), on_logged)
+        let GatewayAgent { intake, log, clock, on_logged, ts_logged, .. } = self;
+        *ts_logged = 0;
+        let mut stamp = || {
+            *ts_logged = clock.now();
+            *ts_logged
+        };
+        intake.take(log, &mut stamp, on_logged)
     }
 
     /// Sees to it that the log has a next segment, and that what is past the retention goes.

@@ -64,7 +64,12 @@ impl GatewayAgent {
         if peer.is_blocked {
             return 0;
         }
-        match peer.client.send(&self.log, &mut peer.socket, now) {
+        let mut socket = self.timing.socket(&mut peer.socket, &self.clock);
+        let flow = peer.client.send(&self.log, &mut socket, now);
+        if let Some(times) = socket.seen(self.ts_logged) {
+            (self.on_written)(times);
+        }
+        match flow {
             Flow::More => self.has_more = true,
             Flow::Blocked => peer.is_blocked = true,
             Flow::Gone => self.close_now(place),
