@@ -2,18 +2,27 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::ops::Range;
 
 use hairtrigger::soup::packet::{CLIENT_HEARTBEAT, HEADER_SIZE, PAYLOAD_SIZE_MAX, Packet, kind};
 use hdrhistogram::Histogram;
 
 use crate::schedule::Schedule;
+use crate::stages::Read as StampedRead;
+use crate::stamps;
 
-/// Where an alert has the number of the message that caused it,
+/// Where an alert has its rule's tag,
+pub const TAG: usize = 39;
+/// the number of the message that caused it,
 pub const SEQUENCE: usize = 73;
+/// that of the command that did, if it was one,
+const ORDINAL: usize = 81;
 /// and when its datagram was read, it was matched, and it was logged.
-const TS_RECV: usize = 105;
-const TS_MATCH: usize = 113;
-const TS_LOG: usize = 121;
+pub const TS_RECV: usize = 105;
+/// See [`TS_RECV`].
+pub const TS_MATCH: usize = 113;
+/// See [`TS_RECV`].
+pub const TS_LOG: usize = 121;
 const BUFFER_SIZE: usize = 1 << 18;
 
 /// Latencies in ns; what lasts longer than two minutes counts as that.
@@ -31,6 +40,23 @@ pub struct Arrived {
     pub to_log: Histogram<u64>,
     /// Alerts, also those that are not measured.
     pub count: u64,
+    /// Alerts of rules that held when they were set.
+    pub initial: Vec<Initial>,
+}
+
+/// An alert that a set has caused.
+#[derive(Clone, Copy, Debug)]
+pub struct Initial {
+    /// The rule's tag.
+    pub tag: u64,
+    /// When the shard carried out the set, in ns since 1970.
+    pub ts_match: u64,
+}
+
+impl Default for Arrived {
+    fn default() -> Arrived {
+        Arrived { total: histogram(), to_match: histogram(), to_log: histogram(), count: 0, initial: vec![] }
+    }
 }
 
 /// A connection that alerts come by.
@@ -40,8 +66,12 @@ pub struct Alerts {
     end: usize,
     /// Number of the schedule's first event in the feed.
     pub first: u64,
-    /// What came since [`Alerts::begin`].
+    /// What came.
     pub arrived: Arrived,
+    /// Every alert's stamps, where they are wanted.
+    stamped: Option<Vec<StampedRead>>,
+    /// The kernel's too.
+    has_kernel_stamps: bool,
 }
 
 impl Alerts {
@@ -49,8 +79,25 @@ impl Alerts {
     pub fn new(stream: TcpStream) -> io::Result<Alerts> {
         stream.set_nonblocking(true)?;
         stream.set_nodelay(true)?;
-        let arrived = Arrived { total: histogram(), to_match: histogram(), to_log: histogram(), count: 0 };
-        Ok(Alerts { stream, buffer: vec![0; BUFFER_SIZE], end: 0, first: 0, arrived })
+        let (buffer, arrived) = (vec![0; BUFFER_SIZE], Arrived::default());
+        Ok(Alerts { stream, buffer, end: 0, first: 0, arrived, stamped: None, has_kernel_stamps: false })
+    }
+
+    /// Keeps the stamps of every alert from now on.
+    pub fn keep(&mut self) {
+        self.stamped = Some(vec![]);
+    }
+
+    /// Keeps them, and the kernel's.
+    pub fn stamp(&mut self) -> io::Result<()> {
+        self.keep();
+        self.has_kernel_stamps = true;
+        stamps::enable(&self.stream, stamps::Side::Received)
+    }
+
+    /// The stamps that were kept.
+    pub fn stamped(&self) -> &[StampedRead] {
+        self.stamped.as_deref().unwrap_or(&[])
     }
 
     /// Tells the server that its client lives.
@@ -61,7 +108,16 @@ impl Alerts {
     /// Reads once, if something is there; `clock` gives ns since the start. Returns whether something came.
     #[inline]
     pub fn read(&mut self, schedule: &Schedule, clock: impl Fn() -> u64) -> io::Result<bool> {
-        match self.stream.read(&mut self.buffer[self.end..]) {
+        let space = &mut self.buffer[self.end..];
+        let mut kernel = None;
+        let received = match self.has_kernel_stamps {
+            false => self.stream.read(space),
+            true => stamps::receive(&self.stream, space).map(|(size, stamp)| {
+                kernel = stamp;
+                size
+            }),
+        };
+        match received {
             Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
             Ok(size) => self.end += size,
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
@@ -75,7 +131,7 @@ impl Alerts {
             let size = packet.size();
             if packet.kind == kind::SEQUENCED {
                 let payload = front + HEADER_SIZE..front + size;
-                self.arrived.add(&self.buffer[payload], self.first, schedule, now);
+                self.take(payload, schedule, now, kernel);
             }
             front += size;
         }
@@ -85,21 +141,43 @@ impl Alerts {
     }
 }
 
-impl Arrived {
+impl Alerts {
     #[inline]
-    fn add(&mut self, message: &[u8], first: u64, schedule: &Schedule, now: u64) {
-        let field =
-            |at: usize| message.get(at..at + 8).and_then(|field| field.try_into().ok()).map_or(0, u64::from_be_bytes);
+    fn take(&mut self, payload: Range<usize>, schedule: &Schedule, now: u64, kernel: Option<u64>) {
+        let message = &self.buffer[payload];
+        let event = self.arrived.add(message, self.first, schedule, now);
+        if let (Some(stamped), Some(event)) = (&mut self.stamped, event) {
+            let [ts_recv, ts_match, ts_log] = [TS_RECV, TS_MATCH, TS_LOG].map(|at| field(message, at));
+            stamped.push(StampedRead { event, ts_recv, ts_match, ts_log, kernel, read: now });
+        }
+    }
+}
+
+#[inline]
+fn field(message: &[u8], at: usize) -> u64 {
+    message.get(at..at + 8).and_then(|field| field.try_into().ok()).map_or(0, u64::from_be_bytes)
+}
+
+impl Arrived {
+    /// Counts a message. Returns the event that caused it, if that is measured.
+    #[inline]
+    fn add(&mut self, message: &[u8], first: u64, schedule: &Schedule, now: u64) -> Option<usize> {
         if message.first() != Some(&b'A') {
-            return;
+            return None;
         }
-        let Some(event) = field(SEQUENCE).checked_sub(first).map(|event| event as usize) else { return };
-        let Some(due) = schedule.due.get(event) else { return };
+        if field(message, ORDINAL) != 0 {
+            self.initial.push(Initial { tag: field(message, TAG), ts_match: field(message, TS_MATCH) });
+            return None;
+        }
+        let event = field(message, SEQUENCE).checked_sub(first)? as usize;
+        let due = schedule.due.get(event)?;
         self.count += 1;
-        if event >= schedule.measured_from {
-            self.total.saturating_record(now.saturating_sub(*due));
-            self.to_match.saturating_record(field(TS_MATCH).saturating_sub(field(TS_RECV)));
-            self.to_log.saturating_record(field(TS_LOG).saturating_sub(field(TS_MATCH)));
+        if event < schedule.measured_from {
+            return None;
         }
+        self.total.saturating_record(now.saturating_sub(*due));
+        self.to_match.saturating_record(field(message, TS_MATCH).saturating_sub(field(message, TS_RECV)));
+        self.to_log.saturating_record(field(message, TS_LOG).saturating_sub(field(message, TS_MATCH)));
+        Some(event)
     }
 }

@@ -10,6 +10,8 @@ use crate::alerts::Alerts;
 use crate::churn::Churn;
 use crate::feed::{Feed, MESSAGES_MAX};
 use crate::schedule::Schedule;
+use crate::stages::Sent;
+use crate::storm::StormReader;
 
 /// Silence after the last event's due time after which what has not come is lost.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -54,6 +56,8 @@ struct Sender<'a> {
     schedule: &'a Schedule,
     next: usize,
     late: u64,
+    /// What each event's sending showed, where that is wanted.
+    sent: Option<Vec<Sent>>,
 }
 
 impl Sender<'_> {
@@ -66,6 +70,10 @@ impl Sender<'_> {
             return Ok(false);
         }
         self.feed.events(due)?;
+        if let Some(sent) = &mut self.sent {
+            let one = Sent { call: now, kernel: self.feed.left() };
+            sent.extend(std::iter::repeat_n(one, due));
+        }
         self.next += due;
         self.late = now - self.schedule.due[self.next - 1];
         Ok(true)
@@ -76,14 +84,37 @@ impl Sender<'_> {
     }
 }
 
-/// Drives one schedule. Rules change meanwhile where there is churn (in the sender's thread).
-pub fn drive(
-    feed: &mut Feed,
-    alerts: &mut Alerts,
-    churn: Option<&mut Churn>,
-    schedule: &Schedule,
-    cores: Cores,
-) -> io::Result<Outcome> {
+/// What one run is made of.
+pub struct Run<'a> {
+    /// Sends,
+    pub feed: &'a mut Feed,
+    /// and reads.
+    pub alerts: &'a mut Alerts,
+    /// Changes rules meanwhile, in the sender's thread.
+    pub churn: Option<&'a mut Churn>,
+    /// Reads what a storm brings, in the reader's thread.
+    pub storm: Option<&'a mut StormReader>,
+    /// When what is sent.
+    pub schedule: &'a Schedule,
+    /// Where.
+    pub cores: Cores,
+    /// Keep what the sender knows of each event.
+    pub is_stamped: bool,
+}
+
+/// What a run gave.
+pub struct Driven {
+    /// In numbers.
+    pub outcome: Outcome,
+    /// Its zero of time.
+    pub start: Instant,
+    /// What the sender knows of each event, where that was wanted.
+    pub sent: Vec<Sent>,
+}
+
+/// Drives one schedule.
+pub fn drive(run: Run<'_>) -> io::Result<Driven> {
+    let Run { feed, alerts, churn, storm, schedule, cores, is_stamped } = run;
     let since = Since(Instant::now() + LEAD);
     let end = Duration::from_nanos(schedule.duration()) + LEAD + PATIENCE;
     alerts.first = feed.sequence;
@@ -92,8 +123,9 @@ pub fn drive(
     let fires =
         |feed: &Feed, count: usize| (0..count as u64).filter(|event| feed.fires(before.0 + event)).count() as u64;
     let expected = fires(feed, schedule.due.len());
-    let mut sender = Sender { feed, schedule, next: 0, late: 0 };
-    let mut reader = Reading { alerts, schedule, since, until: before.1 + expected, end: Instant::now() + end };
+    let sent = is_stamped.then(|| Vec::with_capacity(schedule.due.len()));
+    let mut sender = Sender { feed, schedule, next: 0, late: 0, sent };
+    let mut reader = Reading { alerts, storm, schedule, since, until: before.1 + expected, end: Instant::now() + end };
     thread::scope(|scope| {
         if cores.sender == cores.reader {
             return scope.spawn(|| together(&mut sender, &mut reader, churn, since, cores.sender)).join();
@@ -107,12 +139,14 @@ pub fn drive(
         sending.join().and_then(|sent: io::Result<()>| reading.join().map(|read| sent.and(read)))
     })
     .unwrap_or_else(|_| Err(io::Error::other("a thread of the loop panicked")))?;
-    let (sent, sender_late) = (sender.next as u64, sender.late);
-    Ok(Outcome { sent, expected, arrived: alerts.arrived.count - before.1, sender_late })
+    let (sent, sender_late, stamped) = (sender.next as u64, sender.late, sender.sent);
+    let outcome = Outcome { sent, expected, arrived: alerts.arrived.count - before.1, sender_late };
+    Ok(Driven { outcome, start: since.0, sent: stamped.unwrap_or_default() })
 }
 
 struct Reading<'a> {
     alerts: &'a mut Alerts,
+    storm: Option<&'a mut StormReader>,
     schedule: &'a Schedule,
     since: Since,
     /// All have come when so many have.
@@ -126,14 +160,17 @@ impl Reading<'_> {
     #[inline]
     fn step(&mut self) -> io::Result<bool> {
         let since = self.since;
-        if self.alerts.read(self.schedule, || since.now().unwrap_or(0))? {
-            return Ok(self.alerts.arrived.count < self.until);
+        let clock = || since.now().unwrap_or(0);
+        let mut has_read = self.alerts.read(self.schedule, clock)?;
+        let mut is_over = true;
+        if let Some(storm) = &mut self.storm {
+            has_read |= storm.read(clock)?;
+            is_over = storm.is_over();
         }
-        let now = Instant::now();
-        if now >= self.end {
-            return Ok(false);
+        if has_read {
+            return Ok(self.alerts.arrived.count < self.until || !is_over);
         }
-        Ok(true)
+        Ok(Instant::now() < self.end)
     }
 }
 
@@ -151,7 +188,7 @@ fn together(
             churn.step(now, !sender.is_done())?;
         }
         if !reader.step()? && sender.is_done() {
-            return churn.map_or(Ok(()), Churn::finish);
+            return churn.map_or(Ok(()), |churn| churn.finish(|| since.now().unwrap_or(0)));
         }
     }
 }
@@ -164,5 +201,5 @@ fn send_all(sender: &mut Sender<'_>, mut churn: Option<&mut Churn>, since: Since
             churn.step(now, true)?;
         }
     }
-    churn.map_or(Ok(()), Churn::finish)
+    churn.map_or(Ok(()), |churn| churn.finish(|| since.now().unwrap_or(0)))
 }

@@ -1,14 +1,16 @@
 //! The engine under test: `hairtrigger run` as a process of its own, stopped by a signal while the relay has its cores.
 
+use std::error::Error;
 use std::fs;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use crate::rules::LOGIN;
+use crate::rules::{LOGIN, STORM_LOGIN};
+use crate::stamps::Wall;
 
 /// Cores of the engine's agents.
 #[derive(Clone, Debug)]
@@ -25,18 +27,29 @@ pub struct Layout {
     pub idle: String,
 }
 
+impl Layout {
+    /// All of them.
+    pub fn cores(&self) -> impl Iterator<Item = usize> + '_ {
+        [self.feed, self.gateway, self.control].into_iter().chain(self.matchers.iter().copied())
+    }
+}
+
 /// What an engine is given.
 pub struct Settings<'a> {
     /// The command.
     pub command: &'a Path,
     /// A folder for its config, its alert log and its counters.
     pub folder: &'a Path,
+    /// The folder of its journal.
+    pub journal: PathBuf,
     /// Where it runs.
     pub layout: &'a Layout,
     /// Rules that it has room for.
     pub rules_max: u64,
     /// Bytes of receive buffer.
     pub receive_buffer: usize,
+    /// `KEY=VALUE` of keys that are to have another value.
+    pub overrides: &'a [String],
 }
 
 /// A running engine. Dropping it ends it.
@@ -50,8 +63,11 @@ pub struct Engine {
     pub control: SocketAddr,
     /// Its alert port.
     pub alerts: SocketAddr,
+    /// The wall clock as it stood to the monotonic one when the engine tied its stamps to it, give or take its start.
+    pub wall: Wall,
 }
 
+/// The config, before what is overridden.
 fn config(settings: &Settings<'_>) -> String {
     let Layout { feed, matchers, gateway, control, idle } = settings.layout;
     let (folder, rules) = (settings.folder.display(), settings.rules_max.next_power_of_two().max(1 << 16));
@@ -67,6 +83,11 @@ directory = "{folder}/alerts"
 [[accounts]]
 name = "{LOGIN}"
 logins = [{{ user = "{LOGIN}", password = "{LOGIN}" }}]
+[[accounts]]
+name = "{STORM_LOGIN}"
+logins = [{{ user = "{STORM_LOGIN}", password = "{STORM_LOGIN}" }}]
+[journal]
+directory = "{journal}"
 [limits]
 rules_max = {rules}
 account_rules_max = {rules}
@@ -80,18 +101,33 @@ control = {control}
 idle = "{idle}"
 "#,
         receive_buffer = settings.receive_buffer,
+        journal = settings.journal.display(),
     )
+}
+
+/// The config with `KEY=VALUE` put in the place of what it says.
+fn overridden(config: &str, overrides: &[String]) -> Result<String, Box<dyn Error>> {
+    let mut table: toml::Table = config.parse()?;
+    for text in overrides {
+        let (key, value) = text.split_once('=').ok_or_else(|| format!("expected KEY=VALUE, not '{text}'"))?;
+        let (section, key) = key.trim().split_once('.').ok_or_else(|| format!("expected SECTION.KEY, not '{key}'"))?;
+        let parsed: toml::Table = format!("value = {value}").parse()?;
+        let section = table.entry(section).or_insert_with(|| toml::Table::new().into());
+        let section = section.as_table_mut().ok_or("a section of the config is a table")?;
+        section.insert(key.into(), parsed["value"].clone());
+    }
+    Ok(table.to_string())
 }
 
 impl Engine {
     /// Starts it and waits until it runs.
-    pub fn start(settings: &Settings<'_>) -> io::Result<Engine> {
+    pub fn start(settings: &Settings<'_>) -> Result<Engine, Box<dyn Error>> {
         fs::create_dir_all(settings.folder)?;
         let file = settings.folder.join("engine.toml");
-        fs::write(&file, config(settings))?;
+        fs::write(&file, overridden(&config(settings), settings.overrides)?)?;
         let mut command = Command::new(settings.command);
         let mut child = command.arg("run").arg("--config").arg(&file).stdout(Stdio::piped()).spawn()?;
-        let mut out = BufReader::new(child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?);
+        let mut out = BufReader::new(child.stdout.take().ok_or("the engine has an output")?);
         let (mut feed, mut control, mut alerts) = (None, None, None);
         for line in out.by_ref().lines() {
             let line = line?;
@@ -106,12 +142,13 @@ impl Engine {
                 break;
             }
         }
+        let wall = Wall::now();
         match (feed, control, alerts) {
-            (Some(feed), Some(control), Some(alerts)) => Ok(Engine { child, _out: out, feed, control, alerts }),
+            (Some(feed), Some(control), Some(alerts)) => Ok(Engine { child, _out: out, feed, control, alerts, wall }),
             _ => {
                 let _ = child.kill();
                 let _ = child.wait();
-                Err(io::Error::other("the engine did not start"))
+                Err("the engine did not start".into())
             }
         }
     }
@@ -152,5 +189,21 @@ impl Drop for Engine {
         self.resume();
         self.signal("-TERM");
         let _ = self.child.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_gets_another_value_also_where_it_had_none() {
+        let keys = ["feed.receive_buffer=\"1MiB\"".into(), "memory.lock=true".into()];
+        let table: toml::Table =
+            overridden("[feed]\nreceive_buffer = 7\nzone = \"UTC\"", &keys).unwrap().parse().unwrap();
+        let expected: toml::Table =
+            "[feed]\nreceive_buffer = \"1MiB\"\nzone = \"UTC\"\n[memory]\nlock = true".parse().unwrap();
+        assert_eq!(table, expected);
+        assert!(overridden("", &["feed=1".into()]).is_err() && overridden("", &["feed.a".into()]).is_err());
     }
 }

@@ -11,6 +11,8 @@ use hairtrigger::feed::itch::encode::{Head, trade};
 use hairtrigger::feed::moldudp64::{HEADER_SIZE, Header};
 use hairtrigger::model::{Comparison, Fire, OnSet, Price, RuleKey, RuleSpec, Signal, Symbol};
 
+use crate::stamps::{self, Side};
+
 /// Size of a print.
 pub const PRINT_SIZE: usize = 44;
 /// Messages of a datagram: what fits an Ethernet frame.
@@ -27,6 +29,8 @@ const OPEN: u64 = 34_200_000_000_000;
 const MIDDLE: u32 = 1_000_000;
 const HIGH: u32 = 1_010_000;
 const LOW: u32 = 990_000;
+/// and far below them: what fires a storm.
+const STORM: u32 = 400_000;
 
 /// The name of a symbol by its number.
 pub fn symbol(number: usize) -> Symbol {
@@ -61,19 +65,44 @@ pub struct Feed {
     mix: u64,
     events: u64,
     buffer: Vec<u8>,
+    /// The event that is a storm's print instead.
+    pub storm_at: Option<u64>,
+    /// The kernel stamps what is sent.
+    is_stamped: bool,
 }
 
 impl Feed {
-    /// A feed of so many symbols.
+    /// A feed of so many symbols, and one more that only a storm's print names after the opening.
     pub fn new(symbols: usize, mix: u64) -> io::Result<Feed> {
         let socket = UdpSocket::bind("127.0.0.1:0")?;
         let buffer = Vec::with_capacity(HEADER_SIZE + MESSAGES_MAX * (2 + PRINT_SIZE));
-        Ok(Feed { socket, sequence: 1, prices: vec![MIDDLE; symbols], mix, events: 0, buffer })
+        Ok(Feed {
+            socket,
+            sequence: 1,
+            prices: vec![MIDDLE; symbols + 1],
+            mix,
+            events: 0,
+            buffer,
+            storm_at: None,
+            is_stamped: false,
+        })
     }
 
     /// Sends to this address from now on.
     pub fn connect(&mut self, to: SocketAddr) -> io::Result<()> {
         self.socket.connect(to)
+    }
+
+    /// Has the kernel stamp what is sent from now on, or no longer.
+    pub fn stamp(&mut self, is_stamped: bool) -> io::Result<()> {
+        self.is_stamped = is_stamped;
+        stamps::enable(&self.socket, if is_stamped { Side::Sent } else { Side::None })
+    }
+
+    /// When the last datagram left the kernel, where that is stamped.
+    #[inline]
+    pub fn left(&self) -> Option<u64> {
+        if self.is_stamped { stamps::sent(&self.socket) } else { None }
     }
 
     /// A first print of every symbol, between the thresholds: fires nothing.
@@ -94,7 +123,13 @@ impl Feed {
         self.begin();
         for _ in 0..count {
             // Symbols far from each other: a real feed does not come in the order of its symbols either.
-            let number = (self.events.wrapping_mul(0x9e37_79b9) >> 7) as usize % self.prices.len();
+            let storm = self.prices.len() - 1;
+            if self.storm_at == Some(self.events) {
+                self.push(storm, FIRING, STORM);
+                self.events += 1;
+                continue;
+            }
+            let number = (self.events.wrapping_mul(0x9e37_79b9) >> 7) as usize % storm;
             let fires = self.events.is_multiple_of(self.mix);
             if fires {
                 self.prices[number] = if self.prices[number] == HIGH { LOW } else { HIGH };
@@ -105,9 +140,15 @@ impl Feed {
         self.send()
     }
 
+    /// Tells how far the feed is, with no message.
+    pub fn heartbeat(&mut self) -> io::Result<()> {
+        self.begin();
+        self.send()
+    }
+
     /// True when the event with this place among all events fires.
     pub fn fires(&self, event: u64) -> bool {
-        event.is_multiple_of(self.mix)
+        event.is_multiple_of(self.mix) && self.storm_at != Some(event)
     }
 
     /// Events sent so far.

@@ -35,10 +35,35 @@ pub fn describe(cores: &[usize]) -> Value {
         "isolated_cores": isolated,
         "clock_source": text("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
         "load_average": text("/proc/loadavg"),
+        "steal_percent": steal_percent(),
         "nice": nice(),
         "cores_used": cores,
         "commit": commit(),
     })
+}
+
+/// The machine in a line.
+pub fn words(machine: &Value) -> String {
+    let of = |key: &str| machine[key].as_str().unwrap_or("unknown");
+    let kind = if machine["virtual"] == true { "virtual" } else { "real" };
+    format!(
+        "{}, {} cores ({kind}), Linux {}, governor {}, {} isolated, steal {} % since boot",
+        of("cpu"),
+        machine["cores"],
+        of("kernel"),
+        of("governor"),
+        machine["isolated_cores"],
+        machine["steal_percent"]
+    )
+}
+
+/// The part of all cores' time that the host took, since boot.
+fn steal_percent() -> Option<f64> {
+    let stat = text("/proc/stat")?;
+    let ticks: Vec<u64> =
+        stat.lines().next()?.split_whitespace().skip(1).take(8).filter_map(|n| n.parse().ok()).collect();
+    let all = ticks.iter().sum::<u64>().max(1);
+    Some((*ticks.get(7)? as f64 / all as f64 * 10_000.0).round() / 100.0)
 }
 
 /// This process's nice value, which the engine inherits: other than 0 means that the machine was not idle.
@@ -123,9 +148,15 @@ impl Jitter {
         low
     }
 
+    /// In a line, with what was stolen, in ticks of 10 ms.
+    pub fn words(&self, steal: u64) -> String {
+        let [p999, max] = [self.wait(99.9), self.max()].map(|ns| ns as f64 / 1_000.0);
+        format!("jitter p99.9 {p999:.1} us, max {max:.1} us, stolen {} ms", steal * 10)
+    }
+
     /// For records, in ns.
     pub fn json(&self) -> Value {
-        json!({ "p99": self.wait(99.0), "p99.9": self.wait(99.9), "p99.99": self.wait(99.99), "max": self.max() })
+        json!({ "p50": self.wait(50.0), "p99": self.wait(99.0), "p99.9": self.wait(99.9), "p99.99": self.wait(99.99), "max": self.max() })
     }
 }
 

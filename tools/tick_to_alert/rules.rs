@@ -11,8 +11,10 @@ use hairtrigger::model::{Comparison, Price, RuleKey, RuleSpec, Signal};
 
 use crate::feed::{firing_rules, symbol};
 
-/// Name and password of the one login.
+/// Name and password of the usual login,
 pub const LOGIN: &str = "bench";
+/// and of the account whose rules a storm fires.
+pub const STORM_LOGIN: &str = "storm";
 /// Users of the rules that never fire begin here.
 const FIRST_USER: u64 = 1_000;
 /// A unit of the currency.
@@ -34,16 +36,44 @@ pub fn quiet_rule(number: u64, symbols: usize, turn: u64) -> Ask {
     Ask::Set(key, RuleSpec::new(Signal::Last, comparison, threshold))
 }
 
+/// Rule `number` of those that a storm's print fires at once: `below` a price between that print's and all others.
+pub fn storm_rule(number: u64, symbols: usize) -> Ask {
+    let cents = (number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as i64 % 5_000;
+    let key = RuleKey { user: number, symbol: symbol(symbols), slot: 0, account: 0 };
+    Ask::Set(key, RuleSpec::new(Signal::Last, Comparison::Below, Price(41 * UNIT + cents * UNIT / 100)))
+}
+
+/// A rule of this tag whose condition holds already when it is set, so that it fires there and then.
+pub fn initial_rule(tag: u64, symbols: usize) -> Ask {
+    let number = tag.wrapping_mul(0x9e37_79b9) as usize % symbols;
+    let key = RuleKey { user: 2, symbol: symbol(number), slot: 2, account: 0 };
+    Ask::Set(key, RuleSpec { tag, ..RuleSpec::new(Signal::Last, Comparison::Below, Price(1_000 * UNIT)) })
+}
+
 /// Sets the rules that fire and `quiet` that do not. Returns how long it took from the first request to the last answer.
 pub fn load(control: SocketAddr, symbols: usize, quiet: u64) -> Result<Duration, ClientError> {
-    let client = Client::connect(control, &Login::new(LOGIN, LOGIN)?)?;
     let firing = firing_rules(symbols);
     let count = firing.len() as u64 + quiet;
+    let quiet = (0..quiet).map(move |number| quiet_rule(number, symbols, 0));
+    set_all(control, LOGIN, count, firing.into_iter().chain(quiet))
+}
+
+/// Sets the rules of a storm.
+pub fn load_storm(control: SocketAddr, symbols: usize, count: u64) -> Result<Duration, ClientError> {
+    set_all(control, STORM_LOGIN, count, (0..count).map(move |number| storm_rule(number, symbols)))
+}
+
+fn set_all(
+    control: SocketAddr,
+    user: &str,
+    count: u64,
+    asks: impl Iterator<Item = Ask> + Send,
+) -> Result<Duration, ClientError> {
+    let client = Client::connect(control, &Login::new(user, user)?.from(0))?;
     let start = Instant::now();
     let (mut reader, mut writer) = client.split();
     thread::scope(|scope| {
         let sending = scope.spawn(move || {
-            let asks = firing.into_iter().chain((0..quiet).map(|number| quiet_rule(number, symbols, 0)));
             for (id, ask) in (1..).zip(asks) {
                 writer.send_unsequenced(Request { id, ask }.encode().bytes())?;
             }
