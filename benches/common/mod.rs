@@ -7,6 +7,7 @@
 #![allow(dead_code)]
 
 pub mod feed;
+pub mod fused;
 pub mod rules;
 
 use std::fs;
