@@ -59,12 +59,13 @@
 //! | agents and rings | [`agent`], [`ring`], [`stats`] |
 //! | pure, shared | [`soup`]: SoupBinTCP framing and sessions |
 //! | stages, none knows another | [`feed`], [`matcher`], [`control`], [`gateway`], [`journal`]; [`rules_csv`], [`plan`], [`runner`], [`doctor`], [`synth`] |
-//! | above one stage | [`partition`] (the feed's way to the shards), [`publish`], [`client`], [`inspect`] |
+//! | above one stage | [`partition`] (the feed's way to the shards), [`publish`], [`client`], [`inspect`], [`archive`]: what journal and alert log of earlier runs tell together |
 //! | whole | [`replay`], [`config`], then [`engine`]: the only wiring. Read it next; [`demo`]: it and all around it in one process |
 //!
 //! A network boundary is always three files: `wire` (bytes), `session` (the state machine), `agent` (sockets and rings).
 
 pub mod agent;
+pub mod archive;
 pub mod client;
 pub mod config;
 pub mod control;

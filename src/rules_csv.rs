@@ -3,12 +3,16 @@
 //! Every value is checked, also in columns that a `remove` does not use; the first one that cannot be read ends it, and
 //! the error names file, line, column and what was expected.
 
+mod writer;
+
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use csv::ByteRecord;
 
 use crate::model::{AccountId, Comparison, Fire, NEVER, Nanos, OnSet, Price, RuleSpec, Signal, Symbol};
+
+pub use writer::{write_header, write_row};
 
 /// What a row does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

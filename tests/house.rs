@@ -12,7 +12,7 @@ const FLOORS: &[&[&str]] = &[
     &["soup"],
     &["feed", "matcher", "gateway", "control", "journal", "rules_csv", "plan", "runner", "doctor"],
     &["synth"],
-    &["partition", "publish", "client", "inspect"],
+    &["partition", "publish", "client", "inspect", "archive"],
     &["replay", "config"],
     &["engine"],
     &["demo"],

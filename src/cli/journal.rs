@@ -1,5 +1,7 @@
 //! `hairtrigger journal`: what is in a journal, where and why it ends. Reads only.
 
+mod export;
+
 use std::error::Error;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -26,6 +28,8 @@ enum What {
         /// The journal's folder
         directory: PathBuf,
     },
+    /// Write the rules as the CSV that `rules load` and `replay` read
+    Export(export::Export),
     /// Check that all segments are one whole chain; the exit status says so
     Verify {
         /// The journal's folder
@@ -36,6 +40,7 @@ enum What {
 /// Reads a journal.
 pub fn run(args: Args) -> Result<ExitCode, Box<dyn Error>> {
     match args.what {
+        What::Export(args) => export::run(&args),
         What::Inspect { directory } => inspect(&directory),
         What::Verify { directory } => verify(&directory),
     }

@@ -5,6 +5,7 @@ pub mod doctor;
 pub mod generate;
 pub mod inspect;
 pub mod journal;
+mod past;
 pub mod publish;
 pub mod replay;
 pub mod rules;

@@ -203,7 +203,10 @@ impl Shard {
         self.note_next_expiry();
     }
 
-    fn note_next_expiry(&mut self) {
+    pub(super) fn note_next_expiry(&mut self) {
+        if self.follows_journal {
+            return;
+        }
         self.next_expiry = self.expiries.hot(&self.pool).map_or(Nanos::MAX, |(key, _)| (!key) as Nanos);
     }
 

@@ -1,10 +1,25 @@
 //! Putting rules back after a restart, before any event: each where it stood.
 
 use super::rules::LocalKey;
-use super::shard::Shard;
+use super::shard::{Outputs, Shard};
 use crate::model::{Refusal, RestoredRule, RestoredSymbol, RuleState};
 
 impl Shard {
+    /// Offline, after a journal: a command's feed time is what its shard knew when it was carried out, and counts for it
+    /// alone. What another shard's messages told of the time is not known here, so nothing expires before a message or a
+    /// command of its symbol comes upon it, or [`Self::end_journal`] does: what is told is the same.
+    pub fn follow_journal(&mut self) {
+        self.follows_journal = true;
+    }
+
+    /// Tells all rules that have expired by now.
+    pub fn end_journal(&mut self, out: &mut impl Outputs) {
+        self.follows_journal = false;
+        self.note_next_expiry();
+        self.budget = usize::MAX;
+        self.sweep(out);
+    }
+
     /// Puts back what is known of a symbol. Before its rules.
     ///
     /// # Errors

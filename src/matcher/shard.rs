@@ -96,6 +96,8 @@ pub struct Shard {
     /// Rules by expiry, the next to expire at the hot end.
     pub(super) expiries: Ladder,
     pub(super) next_expiry: Nanos,
+    /// See [`Shard::follow_journal`].
+    pub(super) follows_journal: bool,
     pub(super) held: Held,
     pub(super) walks: Walks,
     /// The shard as it is now.
@@ -125,6 +127,7 @@ impl Shard {
             rules: Rules::new(limits.rules),
             expiries: Ladder::default(),
             next_expiry: Nanos::MAX,
+            follows_journal: false,
             held: Held::new(HELD_MAX, symbols_max),
             walks: Walks::default(),
             moment: Moment { feed_time: 0, sequence: 0, epoch: 0, book_suspect: false },
@@ -229,6 +232,9 @@ impl Shard {
 
     /// Takes a command. [`Self::room`] is not 0, nor [`Self::walk_room`] if it is a walk.
     pub fn command(&mut self, command: &RuleCommand, out: &mut impl Outputs) {
+        if self.follows_journal {
+            return self.carry_out(command, Moment { feed_time: command.feed_time, ..self.moment }, out);
+        }
         if command.feed_time > self.moment.feed_time {
             self.advance(command.feed_time, out);
         }

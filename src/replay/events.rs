@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io::{Result, Write};
 
 use super::shards::Told;
-use crate::model::{Alert, AlertKind, Price, Reason, Refusal, flag};
+use crate::model::{Alert, AlertKind, Nanos, Price, Reason, Refusal, flag};
 use crate::rules_csv::{Op, RulesFile};
 
 const HEADER: &str =
@@ -18,15 +18,18 @@ pub struct EventsWriter<'r, W> {
     by_print: HashMap<(u16, u64), Vec<Alert>>,
     expired: Vec<Alert>,
     alerts: u64,
+    /// What all times are written less of.
+    midnight: Nanos,
 }
 
 impl<'r, W: Write> EventsWriter<'r, W> {
-    /// Writes the header. `rules` has the accounts' names, and the rows that commands came from.
+    /// Writes the header. `rules` has the accounts' names, and the rows that commands came from. Times are written as those since
+    /// `midnight`.
     /// # Errors
     /// Those of writing.
-    pub fn new(mut out: W, rules: &'r RulesFile) -> Result<EventsWriter<'r, W>> {
+    pub fn new(mut out: W, rules: &'r RulesFile, midnight: Nanos) -> Result<EventsWriter<'r, W>> {
         writeln!(out, "{HEADER}")?;
-        Ok(EventsWriter { out, rules, by_print: HashMap::new(), expired: vec![], alerts: 0 })
+        Ok(EventsWriter { out, rules, by_print: HashMap::new(), expired: vec![], alerts: 0, midnight })
     }
 
     /// Writes what was told, which is sorted.
@@ -36,6 +39,7 @@ impl<'r, W: Write> EventsWriter<'r, W> {
         told.iter().try_for_each(|told| match told {
             Told::Alert(alert) => self.alert(alert),
             Told::Refused { ordinal, refusal, feed_time, .. } => self.refusal(*ordinal, *refusal, *feed_time),
+            Told::Done { .. } => Ok(()),
         })
     }
 
@@ -87,7 +91,8 @@ impl<'r, W: Write> EventsWriter<'r, W> {
         let sequence = command.map_or(alert.sequence, |row| self.rules.rows[row].at);
         let last = u8::from(alert.is(flag::LAST));
         let account = &self.rules.accounts[usize::from(key.account)];
-        write!(self.out, "{sequence},{},{event},{reason},{last},{account},", alert.ts_event)?;
+        let ts_event = alert.ts_event.saturating_sub(self.midnight);
+        write!(self.out, "{sequence},{ts_event},{event},{reason},{last},{account},")?;
         write!(self.out, "{},{},{},{},{},", key.user, key.symbol, key.slot, alert.version, alert.tag)?;
         write!(self.out, "{},{},{},", alert.signal.name(), alert.comparison.name(), alert.threshold)?;
         price.map_or(Ok(()), |price| write!(self.out, "{price}"))?;
@@ -97,6 +102,7 @@ impl<'r, W: Write> EventsWriter<'r, W> {
     fn refusal(&mut self, ordinal: u64, refusal: Refusal, feed_time: u64) -> Result<()> {
         let row = &self.rules.rows[ordinal as usize - 1];
         let account = &self.rules.accounts[usize::from(row.account)];
+        let feed_time = feed_time.saturating_sub(self.midnight);
         write!(self.out, "{},{feed_time},rejected,{refusal},0,{account},", row.at)?;
         write!(self.out, "{},{},{},0,", row.user, row.symbol, row.slot)?;
         match row.op {

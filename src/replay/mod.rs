@@ -3,6 +3,7 @@
 //! ```text
 //!  recording --> partition ----> shard 0 --.
 //!  rules.csv --> by symbol ----> shard 1 --+--> rows, sorted by (sequence, command) --> events.csv
+//!  or a journal
 //! ```
 //!
 //! One shard runs on the caller's thread; several have a thread and a ring each. Every so many messages all shards hand in
@@ -10,25 +11,30 @@
 //! shards share a message or a command: merging by (sequence, command ordinal) restores the one order there is.
 
 mod events;
+mod script;
 mod shards;
 
 use std::fs::File;
-use std::io::BufWriter;
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use crate::archive::Day;
 use crate::feed::downstream::Downstream;
 use crate::feed::recording::{Damage, Recording, RecordingError};
-use crate::model::{Command, RuleCommand, RuleKey};
+use crate::model::{Command, Nanos, Refusal, RuleCommand, RuleKey};
 use crate::partition::{Partition, Shards};
-use crate::rules_csv::{CsvError, Op, Row, RulesFile};
+use crate::rules_csv::{CsvError, Op, Row};
 use events::EventsWriter;
-use shards::{Cause, ReplayShards, Told};
+use script::Script;
+use shards::ReplayShards;
 
 /// Messages after which all shards hand in what they told.
 const BATCH: u64 = 1 << 18;
+/// Differences from a journal that are told one by one.
+const DIFFERENCES_SHOWN: usize = 10;
 
 /// Why a replay did not run to its end.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +45,9 @@ pub enum ReplayError {
     /// The feed; nothing was run or written.
     #[error(transparent)]
     Feed(#[from] RecordingError),
+    /// The rules that stood before the journal's day find no room.
+    #[error("the rules that stood before the session: {0}")]
+    Restore(Refusal),
     /// The events file cannot be written.
     #[error("{path}: {source}")]
     Out {
@@ -72,21 +81,50 @@ pub struct Summary {
     pub elapsed_s: f64,
     /// Messages a second of it.
     pub messages_per_s: u64,
+    /// After a journal: changes that it has otherwise than this replay.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub differences: Option<u64>,
     /// What ended the feed early; everything before was run and written.
     #[serde(skip)]
     pub damage: Option<String>,
+    /// The first of the differences, a sentence each.
+    #[serde(skip)]
+    pub first_differences: Vec<String>,
 }
 
 /// Runs the rules of one file over the feed in another and writes what happens to a third.
 /// # Errors
 /// [`ReplayError`]; a feed that is damaged later on is none, see [`Summary::damage`].
 pub fn run(feed: &Path, rules: &Path, out: &Path, shards: usize) -> Result<Summary, ReplayError> {
-    let rules = crate::rules_csv::read(rules)?;
-    let recording = Recording::open(feed)?;
-    let fail = |source| ReplayError::Out { path: out.into(), source };
-    let file = File::create(out).map_err(fail)?;
-    let mut writer = EventsWriter::new(BufWriter::with_capacity(1 << 20, file), &rules).map_err(fail)?;
-    let replay = Replay::new(recording, &rules, ReplayShards::new(shards));
+    let script = Script::of_rules(crate::rules_csv::read(rules)?);
+    run_script(Recording::open(feed)?, &script, Some(out), shards)
+}
+
+/// Carries out what a journal has of a day where it was carried out then, over the recorded feed of that day, whose stamps
+/// count from `midnight` in UTC nanoseconds. What is written, if it is to be, is what the engine told, apart from refusals, which no
+/// journal has.
+/// # Errors
+/// [`ReplayError`]. What the journal has otherwise is none: see [`Summary::differences`].
+pub fn run_day(
+    feed: Recording,
+    day: Day,
+    midnight: Nanos,
+    out: Option<&Path>,
+    shards: usize,
+) -> Result<Summary, ReplayError> {
+    run_script(feed, &Script::of_day(day, midnight), out, shards)
+}
+
+fn run_script(feed: Recording, script: &Script, out: Option<&Path>, shards: usize) -> Result<Summary, ReplayError> {
+    let shards = ReplayShards::new(shards, script).map_err(ReplayError::Restore)?;
+    let fail = |source| ReplayError::Out { path: out.unwrap_or(Path::new("")).into(), source };
+    let file: Box<dyn Write> = match out {
+        Some(path) => Box::new(File::create(path).map_err(fail)?),
+        None => Box::new(io::sink()),
+    };
+    let out = BufWriter::with_capacity(1 << 20, file);
+    let mut writer = EventsWriter::new(out, &script.file, script.midnight).map_err(fail)?;
+    let replay = Replay::new(feed, script, shards);
     let mut summary = replay.run(&mut writer).map_err(fail)?;
     summary.alerts = writer.finish().map_err(fail)?;
     Ok(summary)
@@ -94,24 +132,32 @@ pub fn run(feed: &Path, rules: &Path, out: &Path, shards: usize) -> Result<Summa
 
 struct Replay<'r> {
     recording: Recording,
-    rules: &'r RulesFile,
+    script: &'r Script,
     partition: Partition<ReplayShards>,
     rows_done: usize,
 }
 
 impl<'r> Replay<'r> {
-    fn new(recording: Recording, rules: &'r RulesFile, shards: ReplayShards) -> Replay<'r> {
-        Replay { recording, rules, partition: Partition::new(shards, Box::new(|_| 0)), rows_done: 0 }
+    fn new(recording: Recording, script: &'r Script, shards: ReplayShards) -> Replay<'r> {
+        let midnight = script.midnight;
+        Replay { recording, script, partition: Partition::new(shards, Box::new(move |_| midnight)), rows_done: 0 }
     }
 
-    fn run(mut self, writer: &mut EventsWriter<'_, impl std::io::Write>) -> std::io::Result<Summary> {
+    fn run(mut self, writer: &mut EventsWriter<'_, impl Write>) -> io::Result<Summary> {
         let mut matching = Duration::ZERO;
+        let (mut differences, mut first_differences) = (0, vec![]);
         loop {
             let start = Instant::now();
             let more = self.run_batch();
             let mut told = self.partition.shards.collect();
             matching += start.elapsed();
-            told.sort_by_key(|told| order(told, &self.rules.rows));
+            told.sort_by_key(|told| self.script.order(told));
+            for difference in told.iter().filter_map(|told| self.script.difference(told)) {
+                differences += 1;
+                if first_differences.len() < DIFFERENCES_SHOWN {
+                    first_differences.push(difference.to_string());
+                }
+            }
             writer.write(&told)?;
             if !more {
                 break;
@@ -131,7 +177,9 @@ impl<'r> Replay<'r> {
             alerts: 0,
             elapsed_s: matching.as_secs_f64(),
             messages_per_s: (partition.messages as f64 / matching.as_secs_f64()) as u64,
+            differences: self.script.is_journal.then_some(differences),
             damage,
+            first_differences,
         })
     }
 
@@ -141,11 +189,12 @@ impl<'r> Replay<'r> {
             let Some((sequence, message)) = self.recording.next() else {
                 // A rule may have expired by messages of which its shard has seen none.
                 self.partition.heartbeat(0);
-                run_rows(self.rules, &mut self.rows_done, &mut self.partition, u64::MAX);
+                run_rows(self.script, &mut self.rows_done, &mut self.partition, u64::MAX);
+                self.partition.shards.end(self.script.is_journal);
                 return false;
             };
-            if self.rules.rows.get(self.rows_done).is_some_and(|row| row.at <= sequence) {
-                run_rows(self.rules, &mut self.rows_done, &mut self.partition, sequence);
+            if self.script.file.rows.get(self.rows_done).is_some_and(|row| row.at <= sequence) {
+                run_rows(self.script, &mut self.rows_done, &mut self.partition, sequence);
             }
             let routed = self.partition.route(sequence, 0, message);
             debug_assert!(routed, "a replay's shards wait until there is room");
@@ -154,21 +203,13 @@ impl<'r> Replay<'r> {
     }
 }
 
-/// By what the telling of all shards is sorted: the sequence, and before its message the commands in their order. A
-/// command's sequence is its row's: its shard knows only between which of its own messages it came.
-fn order(told: &Told, rows: &[Row]) -> (u64, u64) {
-    match told.cause() {
-        Cause::Message(sequence) => (sequence, u64::MAX),
-        Cause::Command(ordinal) => (rows[ordinal as usize - 1].at, ordinal),
-    }
-}
-
 /// Carries out the rows that take effect before the message `sequence`.
-fn run_rows(rules: &RulesFile, done: &mut usize, partition: &mut Partition<ReplayShards>, sequence: u64) {
-    while let Some(row) = rules.rows.get(*done).filter(|row| row.at <= sequence) {
+fn run_rows(script: &Script, done: &mut usize, partition: &mut Partition<ReplayShards>, sequence: u64) {
+    while let Some(row) = script.file.rows.get(*done).filter(|row| row.at <= sequence) {
+        let feed_time = script.feed_time(*done, partition.feed_time());
         *done += 1;
         let shard = row.symbol.shard(partition.shards.count());
-        let command = command_of(row, *done as u64, partition.feed_time());
+        let command = command_of(row, *done as u64, feed_time);
         partition.shards.command(shard, &command);
     }
 }

@@ -3,10 +3,11 @@
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 
+use super::script::Script;
 use crate::limits::{MARKET_RING, SHARDS_MAX};
 use crate::matcher::ahead::Ahead;
 use crate::matcher::shard::{Outputs, Shard, ShardCounts, ShardLimits};
-use crate::model::{Action, Alert, AlertKind, Applied, MarketEvent, Nanos, Outcome, Refusal, RuleCommand};
+use crate::model::{Action, Alert, AlertKind, Applied, MarketEvent, Nanos, Outcome, Refusal, RuleCommand, RuleState};
 use crate::partition::Shards;
 use crate::ring::{Receiver, Sender, ring};
 
@@ -24,6 +25,15 @@ pub enum Told {
         /// Feed time then.
         feed_time: Nanos,
     },
+    /// A command was carried out. Told only where a journal says what must have become of it.
+    Done {
+        /// The command.
+        ordinal: u64,
+        /// The rule's version.
+        version: u64,
+        /// Where it stands, if it was set.
+        state: Option<RuleState>,
+    },
 }
 
 impl Told {
@@ -31,7 +41,9 @@ impl Told {
     pub fn cause(&self) -> Cause {
         match self {
             Told::Alert(alert) if alert.ordinal == 0 => Cause::Message(alert.sequence),
-            Told::Alert(Alert { ordinal, .. }) | Told::Refused { ordinal, .. } => Cause::Command(*ordinal),
+            Told::Alert(Alert { ordinal, .. }) | Told::Refused { ordinal, .. } | Told::Done { ordinal, .. } => {
+                Cause::Command(*ordinal)
+            }
         }
     }
 }
@@ -46,20 +58,28 @@ pub enum Cause {
 
 /// What a shard told since it was last asked.
 #[derive(Default)]
-struct Collected(Vec<Told>);
+struct Collected {
+    told: Vec<Told>,
+    follows_journal: bool,
+}
 
 impl Outputs for Collected {
     fn alert(&mut self, alert: &Alert) {
         if !matches!(alert.kind, AlertKind::Met | AlertKind::Rearmed) {
-            self.0.push(Told::Alert(*alert));
+            self.told.push(Told::Alert(*alert));
         }
     }
 
     fn applied(&mut self, applied: &Applied) {
-        if let Outcome::Refused(refusal) = applied.outcome {
-            let Applied { ordinal, feed_time, .. } = *applied;
-            self.0.push(Told::Refused { ordinal, refusal, feed_time });
-        }
+        let Applied { ordinal, feed_time, .. } = *applied;
+        let done = |version, state| self.follows_journal.then_some(Told::Done { ordinal, version, state });
+        let told = match applied.outcome {
+            Outcome::Refused(refusal) => Some(Told::Refused { ordinal, refusal, feed_time }),
+            Outcome::Set { version, state, .. } => done(version, Some(state)),
+            Outcome::Removed { version } => done(version, None),
+            _ => None,
+        };
+        self.told.extend(told);
     }
 
     fn now(&self) -> Nanos {
@@ -72,6 +92,8 @@ impl Outputs for Collected {
 enum Work {
     Event(MarketEvent),
     Command(RuleCommand),
+    /// The journal that was followed is at its end.
+    EndJournal,
     /// Hand in what was told.
     Collect,
     /// Hand in the counts, and end.
@@ -97,14 +119,42 @@ struct Worker {
 }
 
 impl ReplayShards {
-    /// `count` empty shards, 1 to [`SHARDS_MAX`].
-    pub fn new(count: usize) -> ReplayShards {
-        let shard = || Box::new(Shard::new(ShardLimits::growing()));
-        let place = match count {
-            1 => Place::Here(shard(), Collected::default(), Box::default()),
-            _ => Place::Threads((0..count.clamp(1, SHARDS_MAX)).map(|_| Worker::start(shard())).collect()),
+    /// `count` shards, 1 to [`SHARDS_MAX`], with the rules that stand before the first message.
+    /// # Errors
+    /// When one cannot hold them.
+    pub fn new(count: usize, script: &Script) -> Result<ReplayShards, Refusal> {
+        let count = count.clamp(1, SHARDS_MAX);
+        let mut shards: Vec<_> = (0..count).map(|_| Box::new(Shard::new(ShardLimits::growing()))).collect();
+        for past in &script.symbols {
+            shards[past.symbol.shard(count)].restore_symbol(past)?;
+        }
+        for rule in &script.rules {
+            shards[rule.key.symbol.shard(count)].restore(rule)?;
+        }
+        let follows_journal = script.is_journal;
+        if follows_journal {
+            shards.iter_mut().for_each(|shard| shard.follow_journal());
+        }
+        let collected = || Collected { told: vec![], follows_journal };
+        let place = match (shards.pop(), shards.is_empty()) {
+            (Some(one), true) => Place::Here(one, collected(), Box::default()),
+            (last, _) => {
+                Place::Threads(shards.into_iter().chain(last).map(|one| Worker::start(one, collected())).collect())
+            }
         };
-        ReplayShards { place }
+        Ok(ReplayShards { place })
+    }
+
+    /// The feed is over; after a journal what has expired is told now.
+    pub fn end(&mut self, follows_journal: bool) {
+        match &mut self.place {
+            _ if !follows_journal => (),
+            Place::Here(one, told, ahead) => {
+                ahead.flush(one, told);
+                one.end_journal(told);
+            }
+            Place::Threads(workers) => workers.iter_mut().for_each(|worker| worker.send(Work::EndJournal)),
+        }
     }
 
     /// Gives a command to a shard.
@@ -123,7 +173,7 @@ impl ReplayShards {
         match &mut self.place {
             Place::Here(one, told, ahead) => {
                 ahead.flush(one, told);
-                std::mem::take(&mut told.0)
+                std::mem::take(&mut told.told)
             }
             Place::Threads(workers) => {
                 workers.iter_mut().for_each(|worker| worker.send(Work::Collect));
@@ -172,11 +222,11 @@ impl Shards for ReplayShards {
 }
 
 impl Worker {
-    fn start(mut shard: Box<Shard>) -> Worker {
+    fn start(mut shard: Box<Shard>, mut out: Collected) -> Worker {
         let (sender, mut receiver) = ring(MARKET_RING, Work::Event(MarketEvent::new(Action::Clock)));
         let (told, collected) = mpsc::channel();
         let thread = std::thread::spawn(move || {
-            let (mut out, mut ahead) = (Collected::default(), Ahead::default());
+            let mut ahead = Ahead::default();
             while serve(&mut shard, &mut ahead, &mut receiver, &mut out, &told) {}
             shard.counts()
         });
@@ -213,8 +263,9 @@ fn serve(
         match work {
             Work::Event(_) => (),
             Work::Command(command) => shard.command(command, out),
+            Work::EndJournal => shard.end_journal(out),
             // Whoever asked may be gone: then nobody wants it.
-            Work::Collect => drop(told.send(std::mem::take(&mut out.0))),
+            Work::Collect => drop(told.send(std::mem::take(&mut out.told))),
             Work::Finish => goes_on = false,
         }
     });

@@ -112,6 +112,17 @@ pub fn rows(told: &[RuleMessage], commands: &Commands<'_>) -> Vec<String> {
     rows.into_iter().map(|(_, row)| row).chain(expired).collect()
 }
 
+/// The same of a log alone: what was refused is not in it, and places are those that the engine told. Times are since `midnight`.
+pub fn log_rows(told: &[RuleMessage], midnight: u64) -> Vec<String> {
+    let is_expired = |it: &&RuleMessage| it.kind == Kind::Ended && it.reason == Reason::Expired;
+    let (mut expired, mut told): (Vec<_>, Vec<_>) = told.iter().partition(is_expired);
+    let order = |it: &&RuleMessage| (it.sequence, if it.ordinal == 0 { u64::MAX } else { it.ordinal });
+    told.sort_by_key(order);
+    expired.sort_by_key(|it| (it.ts_event, account(it), it.user, it.symbol, it.slot, it.version));
+    let told = told.into_iter().map(|it| row(it, it.sequence, it.ts_event.saturating_sub(midnight)));
+    told.chain(expired.into_iter().map(|it| row(it, 0, it.ts_event.saturating_sub(midnight)))).collect()
+}
+
 impl Commands<'_> {
     fn told(&self, it: &RuleMessage) -> ((u64, u64), String) {
         let Some(index) = it.ordinal.checked_sub(1).map(|index| index as usize) else {

@@ -75,8 +75,13 @@ pub fn settings(lines: &[SocketAddr], rates: Rates) -> Settings {
 /// The re-request server: a publisher of its own without lines, since the engine wants its address before it has lines.
 /// In step with the lines it has sent what they have.
 pub fn server(messages: &Arc<Messages>) -> (Publisher, SocketAddr) {
+    server_of(messages, SESSION)
+}
+
+/// The same for a session.
+pub fn server_of(messages: &Arc<Messages>, session: [u8; 10]) -> (Publisher, SocketAddr) {
     let any = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0).into();
-    let settings = Settings { rerequest: Some(any), ..settings(&[], Rates::default()) };
+    let settings = Settings { session, rerequest: Some(any), ..settings(&[], Rates::default()) };
     let server = Publisher::new(&settings, Arc::clone(messages), Clock::machine()).expect("loopback");
     let address = server.rerequest_address().expect("it serves");
     (server, address)

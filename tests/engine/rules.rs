@@ -43,7 +43,8 @@ pub fn read(text: &str, folder: &Path) -> RulesFile {
     rules_csv::read(&path).unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn ask(row: &Row) -> Ask {
+/// A row as a request.
+pub fn ask(row: &Row) -> Ask {
     let key = RuleKey { user: row.user, symbol: row.symbol, slot: row.slot, account: 0 };
     match row.op {
         Op::Set(spec) if spec.expires_at == NEVER => Ask::Set(key, spec),

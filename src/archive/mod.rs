@@ -1,0 +1,111 @@
+//! The archive: what journal and alert logs of earlier runs tell together, read from their folders. Reads only.
+//!
+//! ```text
+//!   journal   which rules were set and removed, and where     \
+//!                                                              > day: what stood before a session, and what changed in it
+//!   alert log what became of them: fired, expired, met         /
+//! ```
+
+mod day;
+#[cfg(test)]
+mod day_tests;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::gateway::history;
+use crate::gateway::wire::{Kind, RuleMessage};
+use crate::journal::record::{AccountName, Entry};
+use crate::journal::recovery::{Logged, What};
+use crate::journal::scan::{self, ScanError};
+use crate::journal::storage::{Directory, Storage};
+use crate::model::{Change, Reason, RuleKey, flag};
+
+pub use day::{Day, Placed, session_name};
+
+/// Why an archive cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ArchiveError {
+    /// The journal.
+    #[error("journal in {}: {error}. `hairtrigger journal inspect` shows what is there", directory.display())]
+    Journal {
+        /// Where it is.
+        directory: PathBuf,
+        /// What is wrong with it.
+        error: ScanError,
+    },
+    /// There is no segment of a journal.
+    #[error("{}: expected a journal's folder, found no segment in it", .0.display())]
+    NoJournal(PathBuf),
+    /// The alert logs.
+    #[error("alert logs in {}: {error}", directory.display())]
+    Logs {
+        /// Where they are.
+        directory: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+}
+
+/// All that a journal and the alert logs beside it tell.
+#[derive(Default)]
+pub struct Archive {
+    /// The journal's changes in its order, each with its record's sequence and its account.
+    pub changes: Vec<(u64, AccountName, Change)>,
+    /// What the logs tell of rules, in their order.
+    pub logged: Vec<Logged>,
+    /// Logs that were read: without one nobody knows which rules have fired.
+    pub logs: usize,
+    /// False when a log is damaged or a part of it was removed.
+    pub is_whole: bool,
+}
+
+impl Archive {
+    /// Reads the journal in `journal` and the alert logs below `alerts`; the config puts the one into the other.
+    ///
+    /// # Errors
+    /// [`ArchiveError`].
+    pub fn read(journal: &Path, alerts: &Path) -> Result<Archive, ArchiveError> {
+        let failed = |error| ArchiveError::Journal { directory: journal.into(), error };
+        let storage = Directory::existing(journal);
+        let names = storage.list().map_err(|error| failed(ScanError::Read(journal.display().to_string(), error)))?;
+        if !names.iter().any(|name| name.ends_with(".journal")) {
+            return Err(ArchiveError::NoJournal(journal.into()));
+        }
+        let mut archive = Archive::default();
+        let each = |record: &crate::journal::record::Record| {
+            if let Entry::Change(account, change) = record.entry {
+                archive.changes.push((record.sequence, account, change));
+            }
+        };
+        scan::scan(&storage, 0, each).map_err(failed)?;
+        let history = history::read(alerts, |message| archive.logged.extend(logged(message)));
+        let history = history.map_err(|error| ArchiveError::Logs { directory: alerts.into(), error })?;
+        (archive.logs, archive.is_whole) = (history.sessions, history.is_whole);
+        Ok(archive)
+    }
+}
+
+/// What a message of the log tells of a rule. The naming of a broken print's alerts tells nothing new.
+pub fn logged(message: &RuleMessage) -> Option<Logged> {
+    let what = match (message.kind, message.reason) {
+        (Kind::Alert, _) => What::Fired { last: message.flags & flag::LAST != 0 },
+        (Kind::Met, _) => What::Met,
+        (Kind::Rearmed, _) => What::Rearmed,
+        (Kind::Ended, Reason::Expired) => What::Expired,
+        (Kind::Ended, Reason::Removed) => What::Removed,
+        (Kind::Ended, Reason::Replaced) => What::Replaced,
+        _ => return None,
+    };
+    Some(Logged {
+        account: message.account,
+        key: RuleKey { user: message.user, symbol: message.symbol, slot: message.slot, account: 0 },
+        version: message.version,
+        signal: message.signal,
+        ordinal: message.ordinal,
+        feed_session: message.feed_session,
+        feed_sequence: message.sequence,
+        ts_event: message.ts_event,
+        what,
+    })
+}

@@ -1,0 +1,267 @@
+//! A recorded feed and the journal give again what the engine told, and the journal's rules come back as a rules file.
+
+mod engine;
+mod naive;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+
+use engine::alerts::{Reader, difference, log_rows};
+use engine::feed::{Feed, binary_file, server_of, settings, synthetic};
+use engine::rules::{Rows, ask, read};
+use engine::{PASSWORD, Shape, config};
+use hairtrigger::client::{Client, Event, Request as Login};
+use hairtrigger::config::midnight_utc;
+use hairtrigger::control::wire::{Answer, Ask, Body, Request};
+use hairtrigger::engine::Engine;
+use hairtrigger::gateway::wire::RuleMessage;
+use hairtrigger::model::{Listed, RuleKey};
+use hairtrigger::publish::{Messages, Rates, Settings};
+use hairtrigger::synth::{Day, DayParams, RULES_HEADER, RuleRows};
+use naive::generate::Random;
+
+const ACCOUNTS: [&str; 2] = ["demo", "alpha"];
+const USERS: u64 = 40;
+const BATCHES: u64 = 60;
+const DAY: DayParams = DayParams { seed: 31, messages: 60_000, symbols: 80 };
+
+/// Rules around the day's prices: new ones, replacements, removals, and now and then all of a user.
+struct Traders {
+    clients: Vec<Client>,
+    asks: Vec<Ask>,
+    next: usize,
+    id: u64,
+}
+
+impl Traders {
+    fn connect(address: SocketAddr, folder: &Path, seed: u64) -> Traders {
+        let login = |account: &str| Login::new(account, PASSWORD).expect("a login");
+        let clients = ACCOUNTS.map(|account| Client::connect(address, &login(account)).expect("the rule port")).into();
+        let mut source = RuleRows::new(Day::new(DAY).prices(), USERS, seed);
+        let mut row = || {
+            let mut line = String::new();
+            source.next_into(&mut line);
+            line
+        };
+        let rows = Rows { header: RULES_HEADER.into(), rows: (0..3_000).map(|_| row()).collect() };
+        let mut asks: Vec<Ask> = read(&rows.csv_before_all(), folder).rows.iter().map(ask).collect();
+        let mut random = Random(seed);
+        for at in 100..asks.len() {
+            let earlier = match asks[random.below(at as u64) as usize] {
+                Ask::Set(key, _) | Ask::Remove(key, _) => key,
+                _ => continue,
+            };
+            match (random.below(16), asks[at]) {
+                (0, _) => asks[at] = Ask::Remove(earlier, 1),
+                (1..4, Ask::Set(_, spec)) => asks[at] = Ask::Set(earlier, spec),
+                (4, _) if random.once_in(6) => asks[at] = Ask::RemoveUser { user: earlier.user },
+                _ => (),
+            }
+        }
+        Traders { clients, asks, next: 0, id: 0 }
+    }
+
+    /// Sends so many requests, and waits for their answers.
+    fn trade(&mut self, count: usize) {
+        let sent = self.send(count);
+        self.receive(sent);
+    }
+
+    /// Sends so many requests, by both accounts in turn.
+    fn send(&mut self, count: usize) -> usize {
+        for ask in self.asks.iter().skip(self.next).take(count) {
+            self.id += 1;
+            let account = usize::from(self.id % 3 == 0);
+            let request = Request { id: self.id, ask: *ask };
+            self.clients[account].writer.send_unsequenced(request.encode().bytes()).expect("the rule port");
+        }
+        let sent = count.min(self.asks.len() - self.next);
+        self.next += sent;
+        self.clients.iter_mut().for_each(|client| client.writer.flush().expect("the rule port"));
+        sent
+    }
+
+    /// Waits for the answers to the last `sent` requests.
+    fn receive(&mut self, sent: usize) {
+        for id in self.id - sent as u64 + 1..=self.id {
+            let client = &mut self.clients[usize::from(id % 3 == 0)];
+            while !matches!(client.receive().expect("the rule port"), Event::Sequenced(..)) {}
+        }
+    }
+}
+
+/// One engine's life: `day` with changes of rules in between, in a session of the feed and on a date. What was told, the journal's
+/// folder, and the rules at the end as they were acknowledged.
+fn live(folder: &Path, messages: &Arc<Messages>, session: [u8; 10], date: &str, seed: u64) -> Vec<RuleMessage> {
+    let (server, address) = server_of(messages, session);
+    let shape = Shape { shards: 3, lines: 2, rerequest: Some(address), accounts: &ACCOUNTS.map(str::to_string) };
+    let mut config = config(shape, folder);
+    config.feed.date = Some(date.parse().expect("a date"));
+    let engine = Engine::start(&config).unwrap_or_else(|error| panic!("{error}"));
+    let reader = Reader::connect(engine.addresses.gateway);
+    let mut traders = Traders::connect(engine.addresses.control, folder, seed);
+    traders.trade(400);
+    let lines = [engine.addresses.line_a, engine.addresses.line_b].map(|line| line.expect("it has two"));
+    let settings = Settings { session, ..settings(&lines, Rates { loss: 10_000, ..Rates::default() }) };
+    let mut feed = Feed::new(messages, &settings, Some(server), &engine.stats_file);
+    for batch in 1..=BATCHES {
+        let sent = traders.send(40);
+        feed.send(batch * messages.count() / BATCHES);
+        traders.receive(sent);
+    }
+    feed.finish();
+    drop(traders);
+    engine.stop();
+    reader.finish().rules
+}
+
+/// `hairtrigger` with these arguments: standard output and standard error, after success.
+fn hairtrigger(arguments: &[&str]) -> (String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_hairtrigger")).args(arguments).output().expect("it starts");
+    let [out, error] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).expect("text"));
+    assert!(output.status.success(), "{arguments:?}: {error}");
+    (out, error)
+}
+
+/// Rows whose order is free: what one command removed in several shards.
+fn settled(rows: Vec<String>) -> Vec<String> {
+    let mut rows = rows;
+    let key = |row: &String| (row.split(',').next().unwrap_or("").to_string(), row.contains(",ended,removed,"));
+    for run in rows.chunk_by_mut(|a, b| key(a) == key(b) && key(a).1) {
+        run.sort();
+    }
+    rows
+}
+
+/// What `replay --journal` gives for these messages.
+fn replayed(folder: &Path, messages: &Messages, more: &[&str]) -> Vec<String> {
+    let [feed, journal, out] = ["feed", "journal", "events.csv"].map(|name| folder.join(name).display().to_string());
+    std::fs::write(&feed, binary_file(messages)).expect("a folder of our own");
+    let mut arguments = vec!["replay", &feed, "--journal", &journal, "--out", &out];
+    arguments.extend(more);
+    let (_, said) = hairtrigger(&arguments);
+    assert!(said.contains("\"differences\":0"), "{said}");
+    std::fs::read_to_string(&out).expect("events").lines().skip(1).map(str::to_string).collect()
+}
+
+fn kinds(rows: &[String], kind: &str) -> usize {
+    rows.iter().filter(|row| row.contains(kind)).count()
+}
+
+fn midnight(date: &str) -> u64 {
+    midnight_utc(date.parse().expect("a date"), "America/New_York").expect("a zone")
+}
+
+/// Two days, the second with the rules that the first has left, and days of which the journal has both.
+#[test]
+fn a_recorded_feed_and_the_journal_give_again_what_the_engine_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let days = [(*b"LIVE000001", "2020-01-30", DAY), (*b"LIVE000002", "2020-01-31", DayParams { seed: 32, ..DAY })];
+    let mut told = vec![];
+    for (number, (session, date, params)) in days.into_iter().enumerate() {
+        let messages = synthetic(params);
+        let told_then = live(folder.path(), &messages, session, date, 7 + number as u64);
+        told.push((messages, log_rows(&told_then, midnight(date))));
+    }
+    for ((messages, told), (session, date, _)) in told.into_iter().zip(days) {
+        let session = String::from_utf8_lossy(&session).into_owned();
+        let told = settled(told);
+        for shards in ["1", "3", "4"] {
+            let rows = replayed(folder.path(), &messages, &["--session", &session, "--shards", shards]);
+            let difference = difference(&told, &settled(rows));
+            assert!(difference.is_empty(), "{date}, {shards} shards: {difference}");
+        }
+        for kind in ["alert,cross,0", "alert,cross,1", "alert,initial,1", "ended,replaced", "ended,removed"] {
+            assert!(kinds(&told, kind) > 20, "{date}: {} of {kind} say too little", kinds(&told, kind));
+        }
+        assert!(kinds(&told, "ended,expired") > 10, "{date}: {told:?}");
+    }
+}
+
+/// A feed of another day than the journal's does not fit, and that is said.
+#[test]
+fn a_journal_that_does_not_fit_the_feed_is_said_to() {
+    let folder = tempfile::tempdir().expect("a folder");
+    live(folder.path(), &synthetic(DAY), *b"LIVE000001", "2020-01-30", 3);
+    let feed = folder.path().join("other");
+    std::fs::write(&feed, binary_file(&synthetic(DayParams { seed: 33, ..DAY }))).expect("a folder of our own");
+    let journal = folder.path().join("journal");
+    let output = Command::new(env!("CARGO_BIN_EXE_hairtrigger"))
+        .arg("replay")
+        .arg(&feed)
+        .arg("--journal")
+        .arg(&journal)
+        .output()
+        .expect("it starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("the journal says version"), "{said}");
+}
+
+/// All rules of an account, as a client lists them.
+fn list(address: SocketAddr, account: &str) -> Vec<Listed> {
+    let mut client = Client::connect(address, &Login::new(account, PASSWORD).expect("a login")).expect("the rule port");
+    let (mut rules, mut cursor) = (vec![], 0);
+    loop {
+        let request = Request { id: 1, ask: Ask::List { user: None, limit: 1_000, cursor } };
+        client.writer.send_unsequenced(request.encode().bytes()).expect("the rule port");
+        client.writer.flush().expect("the rule port");
+        loop {
+            let Event::Sequenced(_, message) = client.receive().expect("the rule port") else { continue };
+            match Answer::read(message).expect("an answer").body {
+                Body::Rule(rule) => rules.push(rule),
+                Body::ListDone { cursor: 0, .. } => return rules,
+                Body::ListDone { cursor: next, .. } => {
+                    cursor = next;
+                    break;
+                }
+                _ => (),
+            }
+        }
+    }
+}
+
+/// What is exported is what a restarted engine has; the history of a day leads `replay --rules` to the same alerts by prints.
+#[test]
+fn the_journal_is_exported_as_rules_files() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let messages = synthetic(DAY);
+    let told = log_rows(&live(folder.path(), &messages, *b"LIVE000001", "2020-01-30", 5), midnight("2020-01-30"));
+    let journal = folder.path().join("journal").display().to_string();
+    let (csv, said) = hairtrigger(&["journal", "export", &journal]);
+    assert!(said.contains("times of day of 2020-01-30, America/New_York"), "{said}");
+    let file = read(&csv, folder.path());
+    let shape = Shape { shards: 2, lines: 1, rerequest: None, accounts: &ACCOUNTS.map(str::to_string) };
+    let engine = Engine::start(&config(shape, folder.path())).unwrap_or_else(|error| panic!("{error}"));
+    let mut found = vec![];
+    for name in ACCOUNTS {
+        let listed = list(engine.addresses.control, name);
+        found.extend(
+            listed.iter().map(|rule| format!("{name} {:?} {:?}", RuleKey { account: 0, ..rule.key }, rule.spec)),
+        );
+    }
+    engine.stop();
+    let exported = file.rows.iter().map(|row| match ask(row) {
+        Ask::Set(key, spec) => format!("{} {key:?} {spec:?}", file.accounts[usize::from(row.account)]),
+        other => panic!("{other:?} in rules as they stand"),
+    });
+    let mut exported: Vec<String> = exported.collect();
+    exported.sort();
+    found.sort();
+    assert!(exported.len() > 300 && exported == found, "{} exported, {} found", exported.len(), found.len());
+
+    let (history, _) = hairtrigger(&["journal", "export", &journal, "--history"]);
+    let feed = folder.path().join("feed");
+    std::fs::write(&feed, binary_file(&messages)).expect("a folder of our own");
+    std::fs::write(folder.path().join("rules.csv"), &history).expect("a folder of our own");
+    let outcome = naive::real::run_files(folder.path(), &feed, 1);
+    assert_eq!(outcome.status, Some(0), "{}", outcome.stderr);
+    let events = String::from_utf8(outcome.events.expect("events")).expect("text");
+    let cross = |rows: &mut dyn Iterator<Item = String>| rows.filter(|row| row.contains(",cross,")).collect::<Vec<_>>();
+    let (mut expected, mut replayed) = (told.into_iter(), events.lines().map(str::to_string));
+    // Where a shard knew less of feed time than all, a cooldown may count from another stamp: few, if any.
+    let difference = difference(&cross(&mut expected), &cross(&mut replayed));
+    assert!(difference.is_empty(), "{difference}");
+}
