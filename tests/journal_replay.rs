@@ -73,7 +73,7 @@ impl Traders {
     fn send(&mut self, count: usize) -> usize {
         for ask in self.asks.iter().skip(self.next).take(count) {
             self.id += 1;
-            let account = usize::from(self.id % 3 == 0);
+            let account = usize::from(self.id.is_multiple_of(3));
             let request = Request { id: self.id, ask: *ask };
             self.clients[account].writer.send_unsequenced(request.encode().bytes()).expect("the rule port");
         }
@@ -86,7 +86,7 @@ impl Traders {
     /// Waits for the answers to the last `sent` requests.
     fn receive(&mut self, sent: usize) {
         for id in self.id - sent as u64 + 1..=self.id {
-            let client = &mut self.clients[usize::from(id % 3 == 0)];
+            let client = &mut self.clients[usize::from(id.is_multiple_of(3))];
             while !matches!(client.receive().expect("the rule port"), Event::Sequenced(..)) {}
         }
     }

@@ -4,16 +4,16 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::archive;
 use crate::config::Config;
 use crate::gateway::history;
-use crate::gateway::wire::{Kind, RuleMessage};
 use crate::journal::record::{AccountName, Entry, Record};
-use crate::journal::recovery::{Counts, Logged, Recovered, Recovery, What};
+use crate::journal::recovery::{Counts, Recovered, Recovery};
 use crate::journal::scan::{self, ScanError, Scanned};
 use crate::journal::storage::Storage;
 use crate::journal::writer::{Settings, Writer};
 use crate::matcher::shard::Shard;
-use crate::model::{AccountId, Nanos, Reason, Refusal, RuleKey, flag};
+use crate::model::{AccountId, Nanos, Refusal};
 use crate::sys::lock::{DirectoryLock, LockError};
 
 /// Why an engine cannot go on from what earlier runs have left. Nothing was changed.
@@ -151,35 +151,11 @@ fn read_journal<S: Storage>(
 /// Reads the alert logs; true when they lack nothing.
 pub(super) fn read_logs(directory: &Path, recovery: &mut Recovery) -> Result<bool, PastError> {
     let history = history::read(directory, |message| {
-        if let Some(logged) = logged(message) {
+        if let Some(logged) = archive::logged(message) {
             recovery.logged(&logged);
         }
     });
     history.map(|history| history.is_whole).map_err(|error| PastError::System(directory.into(), error))
-}
-
-/// What a message of the log tells of a rule. The naming of a broken print's alerts tells nothing new.
-fn logged(message: &RuleMessage) -> Option<Logged> {
-    let what = match (message.kind, message.reason) {
-        (Kind::Alert, _) => What::Fired { last: message.flags & flag::LAST != 0 },
-        (Kind::Met, _) => What::Met,
-        (Kind::Rearmed, _) => What::Rearmed,
-        (Kind::Ended, Reason::Expired) => What::Expired,
-        (Kind::Ended, Reason::Removed) => What::Removed,
-        (Kind::Ended, Reason::Replaced) => What::Replaced,
-        _ => return None,
-    };
-    Some(Logged {
-        account: message.account,
-        key: RuleKey { user: message.user, symbol: message.symbol, slot: message.slot, account: 0 },
-        version: message.version,
-        signal: message.signal,
-        ordinal: message.ordinal,
-        feed_session: message.feed_session,
-        feed_sequence: message.sequence,
-        ts_event: message.ts_event,
-        what,
-    })
 }
 
 /// The accounts' names by number, padded.
