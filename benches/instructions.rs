@@ -8,11 +8,12 @@
 mod common;
 
 use std::hint::black_box;
-use std::process::Command;
+use std::process;
 
+use common::Args;
 use common::feed::{Messages, Stage, Track, day};
-use common::rules::{CENT, Loaded, SYMBOLS, price_of};
-use common::{Args, Counted};
+use common::rules::{CENT, Loaded, SYMBOLS, name_of, price_of};
+use hairtrigger::model::{Command, Comparison, Price, RuleCommand, RuleKey, RuleSpec, Signal};
 
 /// Rules held in the paths about rules.
 const RULES: usize = 100_000;
@@ -41,7 +42,7 @@ fn main() {
 
 fn count(path: &str, operations: usize) {
     let of = |run: usize| -> Option<u64> {
-        let mut valgrind = Command::new("valgrind");
+        let mut valgrind = process::Command::new("valgrind");
         valgrind.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(std::env::current_exe().ok()?);
         valgrind.args(["--path", path, "--run", &run.to_string(), "--operations", &operations.to_string()]);
         let told = String::from_utf8(valgrind.output().ok()?.stderr).ok()?;
@@ -59,13 +60,15 @@ fn run(path: &str, run: usize, operations: usize) {
     if let Some(stage) = stage {
         return messages(stage, run, operations);
     }
+    if path == "alert fired" {
+        return fire(run, operations);
+    }
     let mut loaded = Loaded::new(RULES + 2 * operations);
     loaded.fill(RULES);
     match path {
         "set, new" => loaded.fill(RULES + run),
         "set, replaces" => (0..run as u64).for_each(|user| set(&mut loaded, user)),
         "remove" => (0..run as u64).for_each(|user| remove(&mut loaded, user)),
-        "alert fired" => fire(&mut loaded, run),
         _ => (0..run).for_each(|at| tick(&mut loaded, at, path == "tick, no rule fires")),
     }
     black_box(&loaded.out);
@@ -105,13 +108,20 @@ fn tick(loaded: &mut Loaded, at: usize, to_shard: bool) {
     }
 }
 
-/// One tick a symbol, down to nothing, until so many rules have fired.
-fn fire(loaded: &mut Loaded, run: usize) {
-    let (before, mut symbol) = (loaded.out.alerts, 0);
-    while loaded.out.alerts < before + run as u64 && symbol < SYMBOLS {
-        loaded.tick(symbol, 0);
-        symbol += 1;
+/// One tick that reaches `run` of `2 * operations` rules of one symbol, set in no order.
+fn fire(run: usize, operations: usize) {
+    let rules = 2 * operations;
+    let mut loaded = Loaded::new(rules);
+    let (price, step) = (price_of(0), price_of(0) / (2 * rules as i64));
+    for user in 0..rules {
+        // A prime that divides no usual number of rules: every rung once.
+        let rung = 1 + (user * 7_919 % rules) as i64;
+        let spec = RuleSpec::new(Signal::Last, Comparison::Below, Price(price - rung * step));
+        let key = RuleKey { user: user as u64, symbol: name_of(0), slot: 0, account: 0 };
+        loaded.command(&RuleCommand { ordinal: 1, feed_time: 0, command: Command::Set(key, spec) });
     }
-    let Counted { alerts, .. } = loaded.out;
-    assert!(alerts > before || run == 0, "rules fire");
+    let before = loaded.out.alerts;
+    loaded.tick(0, price - run as i64 * step - step / 2);
+    assert_eq!(loaded.out.alerts - before, run as u64, "the tick reaches just these");
+    black_box(&loaded.out);
 }

@@ -83,11 +83,12 @@ struct Seen {
 fn pace(loaded: &mut Loaded, ticks: usize, rate: usize, sets: usize, alerts: u64) -> Seen {
     let mut seen = Seen { ticks: histogram(), storm: histogram(), storm_ns: 0, sets_per_s: 0 };
     let (start, mut taken, mut set) = (Instant::now(), 0, 0);
-    let mut storms = alerts > 0;
+    let (mut storms, mut commands) = (alerts > 0, Vec::with_capacity(COMMANDS_PER_CYCLE));
     while taken < ticks || storms {
         let now = start.elapsed().as_nanos() as u64;
         loaded.shard.step(FIRINGS_PER_CYCLE, &mut loaded.out);
-        let due = (now as usize * (rate / 1_000) / 1_000_000).min(ticks.max(taken)).min(taken + EVENTS_PER_CYCLE);
+        // Tick number n is due at n / rate.
+        let due = (now as usize * (rate / 1_000) / 1_000_000 + 1).min(ticks.max(taken)).min(taken + EVENTS_PER_CYCLE);
         while taken < due {
             let symbol = 1 + loaded.below(SYMBOLS - 1);
             loaded.tick(symbol, price_of(symbol));
@@ -97,12 +98,14 @@ fn pace(loaded: &mut Loaded, ticks: usize, rate: usize, sets: usize, alerts: u64
             taken += 1;
         }
         let due = (now as usize * (sets / 1_000) / 1_000_000).min(set + COMMANDS_PER_CYCLE);
+        commands.clear();
         while set < due {
             let user = loaded.below(loaded.rules as usize) as u64;
-            let command = loaded.set_of(user);
-            loaded.command(&command);
+            commands.push(loaded.set_of(user));
             set += 1;
         }
+        loaded.shard.look_ahead(&commands);
+        commands.iter().for_each(|command| loaded.command(command));
         let Counted { alerts: fired, .. } = loaded.out;
         if storms && loaded.shard.is_idle() && fired >= alerts {
             storms = false;

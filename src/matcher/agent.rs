@@ -38,6 +38,8 @@ pub struct MatcherAgent {
     ahead: Ahead,
     market: Receiver<MarketEvent>,
     rules: Receiver<RuleCommand>,
+    /// Taken in this cycle.
+    commands: Vec<RuleCommand>,
     out: Out,
 }
 
@@ -101,7 +103,8 @@ impl MatcherAgent {
     pub fn new(number: usize, shard: Shard, rings: MatcherRings, clock: Clock) -> MatcherAgent {
         let MatcherRings { market, rules, alerts, applied } = rings;
         let out = Out { alerts: Way::new(alerts), applied: Way::new(applied), clock };
-        MatcherAgent { name: format!("matcher-{number}"), shard, ahead: Ahead::default(), market, rules, out }
+        let (name, commands) = (format!("matcher-{number}"), Vec::with_capacity(COMMANDS_PER_CYCLE));
+        MatcherAgent { name, shard, ahead: Ahead::default(), market, rules, commands, out }
     }
 
     /// What the shard counted so far.
@@ -133,7 +136,11 @@ impl Agent for MatcherAgent {
             ahead.flush(shard, out);
         }
         if shard.room() > COMMANDS_PER_CYCLE && shard.walk_room() >= COMMANDS_PER_CYCLE {
-            work += self.rules.drain(COMMANDS_PER_CYCLE, |command| shard.command(command, out));
+            let commands = &mut self.commands;
+            commands.clear();
+            work += self.rules.drain(COMMANDS_PER_CYCLE, |command| commands.push(*command));
+            shard.look_ahead(commands);
+            commands.iter().for_each(|command| shard.command(command, out));
         }
         work
     }

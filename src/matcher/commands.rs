@@ -1,15 +1,55 @@
 //! Set and remove: a command takes effect between two events of its symbol.
 
 use super::held::Moment;
+use super::ladder::Place;
 use super::rules::LocalKey;
 use super::shard::{Outputs, Shard};
 use super::symbols::Rung;
+use crate::limits::COMMANDS_PER_CYCLE;
 use crate::model::{
     Alert, AlertKind, Applied, Command, OnSet, Outcome, Price, Reason, Refusal, RuleCommand, RuleKey, RuleSpec,
     RuleState, flag,
 };
 
+/// Commands that are looked at ahead.
+pub const LOOKED_AT: usize = COMMANDS_PER_CYCLE;
+
 impl Shard {
+    /// Has fetched what commands that are carried out next will touch: their index chunks, then their records, then their
+    /// leaves, each for all of them at once. Only the first [`LOOKED_AT`] are looked at.
+    pub fn look_ahead(&self, commands: &[RuleCommand]) {
+        if commands.len() < 2 {
+            return;
+        }
+        let mut seen = [None; LOOKED_AT];
+        for (seen, command) in seen.iter_mut().zip(commands) {
+            *seen = command.command.key().and_then(|key| {
+                let symbol = self.symbols.find(key.symbol)?;
+                let local = LocalKey { user: key.user, symbol, slot: key.slot, account: key.account };
+                Some((symbol, self.rules.prefetch_key(&local)))
+            });
+        }
+        let mut records = [None; LOOKED_AT];
+        for ((record, seen), command) in records.iter_mut().zip(&seen).zip(commands) {
+            let Some((symbol, hash)) = *seen else { continue };
+            *record = self.rules.prefetch_record(hash);
+            if let Command::Set(_, spec) = &command.command {
+                let rung = Rung::fire(spec.signal, spec.comparison, spec.threshold.0);
+                self.prefetch_rung(symbol, rung);
+            }
+        }
+        for number in records.into_iter().flatten() {
+            let rule = self.rules.get(number);
+            self.prefetch_rung(rule.symbol(), self.rung_of(rule));
+        }
+    }
+
+    #[inline]
+    fn prefetch_rung(&self, symbol: u32, rung: Rung) {
+        let place = Place { key: rung.key, version: u64::MAX };
+        self.symbols.get(symbol).ladders[rung.ladder].prefetch_for(&self.pool, place);
+    }
+
     /// Carries out a set or a remove, and answers it.
     pub(super) fn carry_out(&mut self, command: &RuleCommand, moment: Moment, out: &mut impl Outputs) {
         self.counts.commands += 1;

@@ -9,7 +9,7 @@
 //! tombstones, no rehash, never a pause. About 5.4 bytes a rule at full capacity. Hash bits beside the number keep a
 //! search from touching records that cannot be it. (After F14, Facebook's hash table.)
 
-use crate::sys::memory::on_huge_pages;
+use crate::sys::memory::{on_huge_pages, prefetch};
 
 /// Slots of a chunk that hold records; the 16th counts overflows.
 const SLOTS: usize = 15;
@@ -63,6 +63,21 @@ impl Index {
     #[inline]
     fn mark(&self, hash: u64) -> u32 {
         !self.number_mask & (hash as u32).rotate_right(8)
+    }
+
+    /// Has the chunk fetched in which a search for this hash begins.
+    #[inline]
+    pub fn prefetch(&self, hash: u64) {
+        prefetch(&self.chunks[self.home(hash)]);
+    }
+
+    /// A record that may be the one of this hash: what can be told without reading records.
+    #[inline]
+    pub fn guess(&self, hash: u64) -> Option<u32> {
+        let mark = self.mark(hash);
+        let chunk = &self.chunks[self.home(hash)];
+        let mut candidates = chunk[..SLOTS].iter().filter(|slot| **slot & !self.number_mask == mark);
+        candidates.find_map(|slot| (slot & self.number_mask).checked_sub(1))
     }
 
     /// The record of this hash for which `is_it`.

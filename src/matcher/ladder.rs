@@ -126,6 +126,7 @@ impl Ladder {
             *self = Ladder { root: leaf, hot: leaf, height: 0 };
         }
         let mut path = self.path_to(pool, place);
+        pool.prefetch_leaf(path.leaf);
         if pool.leaf(path.leaf).len as usize == LEAF {
             if !self.shift(pool, &path, &version_of) {
                 self.split(pool, &path, &version_of);
@@ -155,6 +156,7 @@ impl Ladder {
             return None;
         }
         let path = self.path_to(pool, place);
+        pool.prefetch_leaf(path.leaf);
         let leaf = pool.leaf_mut(path.leaf);
         let at = leaf.position(place, &version_of);
         if at == leaf.len as usize || leaf.keys[at] != place.key || version_of(leaf.values[at]) != place.version {
@@ -229,6 +231,24 @@ impl Ladder {
             prefetch(&leaf.keys[tail]);
             prefetch(&leaf.values[tail]);
         }
+    }
+
+    /// Has the leaf fetched in which an entry of this place stands or would stand.
+    #[inline]
+    pub fn prefetch_for<V: Copy + Default>(&self, pool: &Pool<V>, place: Place) {
+        if !self.is_empty() {
+            pool.prefetch_leaf(self.path_to(pool, place).leaf);
+        }
+    }
+
+    /// The entries that are popped next, as far as they lie in the last leaf: the next one is the last of the slices.
+    #[inline]
+    pub fn tail<'p, V: Copy + Default>(&self, pool: &'p Pool<V>) -> (&'p [i64], &'p [V]) {
+        if self.is_empty() {
+            return (&[], &[]);
+        }
+        let leaf = pool.leaf(self.hot);
+        (&leaf.keys[..leaf.len as usize], &leaf.values[..leaf.len as usize])
     }
 
     /// Hands out all entries from the cold end to the hot end.

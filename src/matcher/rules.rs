@@ -6,7 +6,7 @@ use super::hash::Hasher;
 use super::index::Index;
 use super::policies::{Policies, Policy};
 use crate::model::{AccountId, Comparison, Fire, NEVER, Nanos, OnSet, Price, Refusal, RuleSpec, Signal};
-use crate::sys::memory::on_huge_pages;
+use crate::sys::memory::{on_huge_pages, prefetch, prefetch_all};
 
 /// Symbols that a shard can number in a rule's 20 bits.
 pub const SYMBOLS_MAX: usize = 1 << 20;
@@ -222,6 +222,38 @@ impl Rules {
     #[inline]
     pub fn find(&self, key: &LocalKey) -> Option<u32> {
         self.index.find(key.hash(&self.hasher), |number| LocalKey::of(self.get(number)) == *key)
+    }
+
+    /// Has fetched what a search for this key begins with. Returns the key's hash, for [`Self::prefetch_record`].
+    #[inline]
+    pub fn prefetch_key(&self, key: &LocalKey) -> u64 {
+        let hash = key.hash(&self.hasher);
+        self.index.prefetch(hash);
+        hash
+    }
+
+    /// Has the record fetched which a key of this hash most likely has, and returns its number.
+    #[inline]
+    pub fn prefetch_record(&self, hash: u64) -> Option<u32> {
+        let number = self.index.guess(hash)?;
+        self.prefetch(number);
+        Some(number)
+    }
+
+    /// Has a record fetched.
+    #[inline]
+    pub fn prefetch(&self, number: u32) {
+        prefetch_all(self.get(number));
+    }
+
+    /// Has fetched what the end of this rule will touch beside its record.
+    #[inline]
+    pub fn prefetch_end(&self, number: u32) {
+        let rule = self.get(number);
+        self.index.prefetch(LocalKey::of(rule).hash(&self.hasher));
+        if let Some(cold) = rule.cold() {
+            prefetch(&self.cold[cold]);
+        }
     }
 
     /// Why a rule with this account could not be added. The rule that it replaces, if any, still counts for nothing.

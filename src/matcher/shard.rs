@@ -23,7 +23,7 @@ use super::orders::Orders;
 use super::rules::{RuleLimits, Rules};
 use super::symbols::{LADDERS, NONE, Symbols};
 use super::walk::Walks;
-use crate::limits::{HELD_MAX, LOCATES};
+use crate::limits::{HELD_MAX, LOCATES, STORM_SLICE};
 use crate::model::{Action, Alert, AlertKind, Applied, MarketEvent, Nanos, RuleCommand, event_flag};
 use crate::sys::memory::prefetch;
 
@@ -152,16 +152,17 @@ impl Shard {
         self.held.is_idle() && !self.held.has_barrier() && self.walks.is_empty()
     }
 
-    /// Begins a step in which at most `budget` ladder entries are worked off, and goes on with what waits. Half of the
-    /// budget is kept for the events of this step: a storm delays no other symbol's rules. Returns the work done.
+    /// Begins a step in which at most `budget` ladder entries are worked off, and goes on with what waits: a slice of it. The
+    /// rest of the budget, at least half, is kept for the events of this step: a storm delays no other symbol's rules.
+    /// Returns the work done.
     pub fn step(&mut self, budget: usize, out: &mut impl Outputs) -> usize {
-        let for_events = budget / 2;
-        self.budget = budget - for_events;
+        let slice = (budget / 2).min(STORM_SLICE);
+        self.budget = slice;
         self.sweep(out);
         self.resume(out);
         self.walk(out);
-        let work = budget - for_events - self.budget;
-        self.budget += for_events;
+        let work = slice - self.budget;
+        self.budget += budget - slice;
         work
     }
 

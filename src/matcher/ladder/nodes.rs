@@ -1,6 +1,6 @@
 //! The nodes of ladders: leaves and inner nodes, their pool, and what is done within one node.
 
-use crate::sys::memory::on_huge_pages;
+use crate::sys::memory::{on_huge_pages, prefetch_all};
 
 /// No node.
 pub(super) const NONE: u32 = u32::MAX;
@@ -111,6 +111,12 @@ impl<V: Copy + Default> Pool<V> {
         self.leaves.free.clear();
         self.inners.nodes.clear();
         self.inners.free.clear();
+    }
+
+    /// Has a whole leaf fetched: its lines at once, where a search in it would wait for one after the other.
+    #[inline]
+    pub(super) fn prefetch_leaf(&self, id: u32) {
+        prefetch_all(self.leaf(id));
     }
 
     #[inline]
