@@ -148,6 +148,14 @@ pub const SOUP_HEARTBEAT: u64 = 1_000_000_000;
 /// Least size of a connection's buffer, either way.
 pub const SOUP_BUFFER_SIZE_MIN: usize = 512;
 
+/// Accounts that one session's alert log may name, those that have left the config included.
+pub const STREAMS_MAX: usize = 2 * ACCOUNTS_MAX;
+/// How long the alert log is kept, unless configured, in ns: a week.
+pub const RETENTION_TIME: u64 = 7 * 86_400_000_000_000;
+/// Least time that the alert log may be kept, in ns,
+pub const RETENTION_TIME_MIN: u64 = 1_000_000_000;
+/// and longest: ten years.
+pub const RETENTION_TIME_MAX: u64 = 3_650 * 86_400_000_000_000;
 /// Wait after a segment that could not be prepared, in ns.
 pub const SEGMENT_RETRY: u64 = 1_000_000_000;
 /// Prints of which the gateway remembers that they fired alerts, by shard, unless configured.
@@ -202,5 +210,6 @@ const _: () = assert!(APPLIED_RING.is_power_of_two() && ALERT_RING.is_power_of_t
 const _: () = assert!(JOURNAL_RING.is_power_of_two() && APPLIED_PER_CYCLE <= JOURNAL_RING);
 const _: () = assert!(EVENTS_PER_CYCLE <= MARKET_RING && COMMANDS_PER_CYCLE <= RULE_RING);
 const _: () = assert!(HELD_MAX > EVENTS_PER_CYCLE + COMMANDS_PER_CYCLE);
+const _: () = assert!(STREAMS_MAX <= u16::MAX as usize + 1);
 const _: () = assert!(SOUP_HEARTBEAT < SOUP_SILENCE_MIN && SOUP_SILENCE_DEADLINE <= SOUP_SILENCE_MAX);
 const _: () = assert!(LINGER <= CLOSE_DEADLINE && SEGMENT_SIZE_MIN.is_multiple_of(4_096));

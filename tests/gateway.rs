@@ -3,16 +3,18 @@
 use std::collections::HashSet;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hairtrigger::agent::Agent;
 use hairtrigger::client::{Client, ClientError, Event, Request};
 use hairtrigger::gateway::agent::GatewayAgent;
 use hairtrigger::gateway::settings::{AccountLogin, GatewaySettings};
-use hairtrigger::gateway::wire::Message;
+use hairtrigger::gateway::wire::{Message, STOPS, follows};
 use hairtrigger::limits;
 use hairtrigger::model::{Alert, AlertKind};
 use hairtrigger::ring::{Sender, ring};
+use hairtrigger::soup::login::SessionId;
 use hairtrigger::soup::packet::Reject;
 use hairtrigger::sys::aside::Aside;
 use hairtrigger::sys::clock::Clock;
@@ -24,9 +26,10 @@ const DEADLINE: Duration = Duration::from_secs(20);
 struct Bench {
     address: SocketAddr,
     ring: Sender<Alert>,
-    stop: std::sync::mpsc::Sender<()>,
+    /// True: in order; false: as a kill.
+    stop: std::sync::mpsc::Sender<bool>,
     thread: std::thread::JoinHandle<GatewayAgent>,
-    _directory: tempfile::TempDir,
+    _directory: Arc<tempfile::TempDir>,
 }
 
 fn account(name: &str, number: u16, drop_copy: bool) -> AccountLogin {
@@ -36,22 +39,30 @@ fn account(name: &str, number: u16, drop_copy: bool) -> AccountLogin {
 
 impl Bench {
     fn start(retention_size: u64) -> Bench {
-        let directory = tempfile::tempdir().unwrap();
+        Bench::start_in(Arc::new(tempfile::tempdir().unwrap()), 1, retention_size)
+    }
+
+    /// In this directory and this boot of the machine.
+    fn start_in(directory: Arc<tempfile::TempDir>, boot: u8, retention_size: u64) -> Bench {
         let accounts = vec![account("a", 0, false), account("b", 1, false), account("all", 2, true)];
         let mut settings = GatewaySettings::new(([127, 0, 0, 1], 0).into(), directory.path().into(), accounts);
-        (settings.segment_size, settings.retention_size) = (SEGMENT_SIZE_MIN, retention_size);
+        (settings.segment_size, settings.retention.size) = (SEGMENT_SIZE_MIN, retention_size);
+        settings.boot = [boot; 16];
         let (ring, receiver) = ring(1 << 14, Alert::new(AlertKind::Alert));
         let clock = Clock::machine();
         let mut agent = GatewayAgent::open(settings, vec![receiver], clock.clone(), &Aside::default()).unwrap();
         let address = agent.local_addr();
         let (stop, stopped) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
-            while stopped.try_recv().is_err() {
+            let in_order = loop {
+                if let Ok(in_order) = stopped.try_recv() {
+                    break in_order;
+                }
                 if agent.do_work(clock.now()) == 0 {
                     std::thread::yield_now();
                 }
-            }
-            while !agent.close(clock.now()) {
+            };
+            while in_order && !agent.close(clock.now()) {
                 std::thread::yield_now();
             }
             agent
@@ -74,8 +85,14 @@ impl Bench {
     }
 
     fn stop(self) -> GatewayAgent {
-        self.stop.send(()).unwrap();
+        self.stop.send(true).unwrap();
         self.thread.join().unwrap()
+    }
+
+    /// Ends it as a kill does.
+    fn kill(self) {
+        self.stop.send(false).unwrap();
+        drop(self.thread.join().unwrap());
     }
 }
 
@@ -188,7 +205,10 @@ fn a_client_that_does_not_read_holds_up_nobody_and_is_cut_past_the_retention() {
         bench.send(0, first..=last);
         assert_eq!(read(&mut eager, 1_000), numbered(first..=last));
     }
-    let too_old = bench.connect("a2", 1);
+    let session = lazy.reader.session();
+    let all_there_is = bench.connect("a2", 1).unwrap();
+    assert!(all_there_is.reader.next_sequence() > 100_000, "without a session it begins with the oldest");
+    let too_old = Client::connect(bench.address, &Request::new("a2", "secret").unwrap().from(1).of(session));
     assert!(matches!(too_old, Err(ClientError::Refused(Reject::SessionNotAvailable))));
     let mut count = 0;
     let ended = loop {
@@ -255,7 +275,7 @@ fn three_hundred_clients_get_every_alert() {
 }
 
 #[test]
-fn a_stop_pays_everyone_before_it_ends_the_session() {
+fn a_stop_pays_everyone_before_it_closes_and_does_not_end_the_session() {
     let mut bench = Bench::start(1 << 24);
     let mut client = bench.connect("a0", 1).unwrap();
     bench.send(0, 1..=10_000);
@@ -264,8 +284,75 @@ fn a_stop_pays_everyone_before_it_ends_the_session() {
         (seen.len(), read_to_end(&mut client))
     });
     let agent = bench.stop();
-    assert_eq!(reader.join().unwrap(), (10_000, (vec![], true)));
+    assert_eq!(reader.join().unwrap(), (10_000, (vec![STOPS.into()], false)));
     assert_eq!(agent.counts().closed, 1);
+}
+
+/// Logs in for this session from this number on.
+fn resume(bench: &Bench, user: &str, session: SessionId, from: u64) -> Result<Client, ClientError> {
+    Client::connect(bench.address, &Request::new(user, "secret").unwrap().of(session).from(from))
+}
+
+#[test]
+fn a_session_goes_on_after_a_kill_and_after_a_stop_also_when_the_machine_boots_then() {
+    let directory = Arc::new(tempfile::tempdir().unwrap());
+    let mut bench = Bench::start_in(directory.clone(), 1, 1 << 22);
+    bench.send(0, 1..=700);
+    let mut client = bench.connect("a0", 1).unwrap();
+    let session = client.reader.session();
+    assert_eq!(read(&mut client, 700), numbered(1..=700));
+    bench.kill();
+    let mut bench = Bench::start_in(directory.clone(), 1, 1 << 22);
+    let mut client = resume(&bench, "a0", session, 701).unwrap();
+    bench.send(0, 701..=900);
+    assert_eq!(read(&mut client, 200), numbered(701..=900));
+    bench.stop();
+    let mut bench = Bench::start_in(directory, 2, 1 << 22);
+    bench.send(0, 901..=950);
+    let mut client = resume(&bench, "a0", session, 1).unwrap();
+    assert_eq!(read(&mut client, 950), numbered(1..=950));
+    bench.stop();
+}
+
+#[test]
+fn a_session_that_is_over_is_served_as_far_as_it_is_kept_then_named_its_successor_and_ended() {
+    let directory = Arc::new(tempfile::tempdir().unwrap());
+    let mut bench = Bench::start_in(directory.clone(), 1, 1 << 22);
+    bench.send(0, 1..=500);
+    bench.send(1, 1..=20);
+    let mut client = bench.connect("a0", 1).unwrap();
+    let session = client.reader.session();
+    assert_eq!(read(&mut client, 500), numbered(1..=500));
+    bench.kill();
+    let mut bench = Bench::start_in(directory.clone(), 2, 1 << 22);
+    let next = bench.connect("a0", 1).unwrap().reader.session();
+    assert!(next.0 > session.0, "a later boot finds a log that nobody closed: its end may be lost");
+    let over = (vec![String::from_utf8(follows(&next)).unwrap()], true);
+    for (user, from, first) in [("a1", 400, 400), ("a2", 501, 501), ("a3", 0, 501), ("b0", 1, 1), ("all0", 1, 1)] {
+        let last = match user {
+            "b0" => 20,
+            "all0" => 520,
+            _ => 500,
+        };
+        let mut client = resume(&bench, user, session, from).unwrap();
+        assert_eq!((client.reader.session(), client.reader.next_sequence()), (session, first));
+        let count = last + 1 - first as usize;
+        assert_eq!(read(&mut client, count).len(), count);
+        assert_eq!(read_to_end(&mut client), over, "{user}");
+    }
+    let refused = |result| matches!(result, Err(ClientError::Refused(Reject::SessionNotAvailable)));
+    assert!(refused(resume(&bench, "a0", session, 502)));
+    bench.send(0, 1..=3);
+    assert_eq!(read(&mut resume(&bench, "a0", next, 1).unwrap(), 3), numbered(1..=3));
+    bench.stop();
+    // Three segments are the least: the session that is over goes first.
+    let bench = Bench::start_in(directory, 2, 0);
+    let begun = Instant::now();
+    while resume(&bench, "a0", session, 1).is_ok() {
+        assert!(begun.elapsed() < DEADLINE, "the retention does not take it");
+    }
+    assert_eq!(read(&mut resume(&bench, "a0", next, 1).unwrap(), 3), numbered(1..=3));
+    bench.stop();
 }
 
 #[test]

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use hairtrigger::agent::Agent;
 use hairtrigger::gateway::agent::GatewayAgent;
 use hairtrigger::gateway::settings::{AccountLogin, GatewaySettings};
+use hairtrigger::gateway::wire::STOPS;
 use hairtrigger::limits;
 use hairtrigger::model::{Alert, AlertKind, flag};
 use hairtrigger::ring::ring;
@@ -47,7 +48,7 @@ fn the_path_from_ring_to_socket_allocates_nothing() {
     let logins = vec![("demo".into(), "secret".into())];
     let account = AccountLogin { name: "demo".into(), account: 0, logins, drop_copy: false };
     let mut settings = GatewaySettings::new(([127, 0, 0, 1], 0).into(), directory.path().into(), vec![account]);
-    (settings.segment_size, settings.retention_size) = (16 * limits::SEGMENT_SIZE_MIN as usize, 1 << 23);
+    (settings.segment_size, settings.retention.size) = (16 * limits::SEGMENT_SIZE_MIN as usize, 1 << 23);
     let (mut ring, receiver) = ring(1 << 12, Alert::new(AlertKind::Alert));
     let clock = Clock::machine();
     let mut agent = GatewayAgent::open(settings, vec![receiver], clock.clone(), &Aside::default()).unwrap();
@@ -90,6 +91,6 @@ fn the_path_from_ring_to_socket_allocates_nothing() {
     let sent = received.load(Ordering::Relaxed);
     let busted = agent.intake_counts().busted;
     assert!(busted > 500);
-    assert_eq!(sent, 33 + 132 * ALERTS as usize + 148 * busted as usize + 3);
+    assert_eq!(sent, 33 + 132 * ALERTS as usize + 148 * busted as usize + 3 + STOPS.len());
     assert_eq!(allocations, 0);
 }

@@ -6,6 +6,7 @@ use std::net::TcpStream;
 use hairtrigger::agent::Agent;
 use hairtrigger::gateway::agent::GatewayAgent;
 use hairtrigger::gateway::settings::{AccountLogin, GatewaySettings};
+use hairtrigger::gateway::wire::STOPS;
 use hairtrigger::limits;
 use hairtrigger::model::Nanos;
 use hairtrigger::sys::aside::Aside;
@@ -26,7 +27,7 @@ impl Bench {
         let logins = vec![("demo".into(), "secret".into())];
         let account = AccountLogin { name: "demo".into(), account: 0, logins, drop_copy: false };
         let mut settings = GatewaySettings::new(([127, 0, 0, 1], 0).into(), directory.path().into(), vec![account]);
-        (settings.segment_size, settings.retention_size) = (limits::SEGMENT_SIZE_MIN as usize, 0);
+        (settings.segment_size, settings.retention.size) = (limits::SEGMENT_SIZE_MIN as usize, 0);
         settings.sessions_max = 2;
         let clock = Clock::simulated(1_700_000_000 * SECOND);
         let agent = GatewayAgent::open(settings, vec![], clock.clone(), &Aside::default()).unwrap();
@@ -125,5 +126,5 @@ fn a_client_that_never_closes_does_not_hold_up_the_stop() {
         bench.clock.advance(limits::DEADLINE_INTERVAL);
     }
     assert!(bench.clock.now() - started <= limits::CLOSE_DEADLINE);
-    assert!(rest(client).ends_with(b"\0\x01Z"));
+    assert!(rest(client).ends_with(STOPS.as_bytes()));
 }

@@ -155,7 +155,7 @@ impl House {
         let logins = vec![("demo".into(), "secret".into())];
         let account = AccountLogin { name: "demo".into(), account: 0, logins, drop_copy: false };
         let mut settings = GatewaySettings::new(any, folder.into(), vec![account]);
-        (settings.segment_size, settings.retention_size) = (1 << 20, 1 << 28);
+        (settings.segment_size, settings.retention.size) = (1 << 20, 1 << 28);
         let gateway = GatewayAgent::open(settings, alerts_out, clock.clone(), &Aside::default()).expect("a gateway");
         let credentials = Credentials::new("demo", "secret").expect("they fit");
         let settings = ControlSettings {

@@ -406,11 +406,13 @@ def test_strangers_keep_nobody_out(address):
 
 
 def last_end_of_session():
-    """The engine stops: what it was asked is answered, then the session ends on both ports."""
+    """The engine stops: what it was asked is answered, then the session of the answers ends; that of the alerts goes on."""
     rules, reader = logged_in(RULES), logged_in(ALERTS)
     print("stop", flush=True)
+    assert rules.closing() == ([(soup.END_OF_SESSION, b"")], "")
+    stops = "the engine stops: come back with this session and your next number"
+    assert reader.closing() == ([], stops)
     for connection in (rules, reader):
-        assert connection.closing() == ([(soup.END_OF_SESSION, b"")], "")
         connection.close()
 
 

@@ -5,17 +5,19 @@ mod naive;
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Instant;
 
 use engine::alerts::{Commands, Reader, difference, rows};
 use engine::feed::{Feed, binary_file, server, settings, synthetic};
 use engine::process::Running;
 use engine::rules::{Desk, Rows, read};
-use engine::{PASSWORD, Shape, config, config_text};
-use hairtrigger::client::{Client, Event, Request as Login};
+use engine::{DEADLINE, PASSWORD, Shape, config, config_text};
+use hairtrigger::client::{Client, ClientError, Event, Request as Login};
 use hairtrigger::control::wire::{Answer, Ask, Body, Request};
 use hairtrigger::engine::Engine;
 use hairtrigger::model::{Comparison, Listed, Price, RuleKey, RuleSpec, Signal};
 use hairtrigger::publish::Rates;
+use hairtrigger::soup::login::SessionId;
 use hairtrigger::synth::{Day, DayParams, RULES_HEADER, RuleRows};
 use naive::real::run_files;
 
@@ -70,7 +72,9 @@ fn an_engine_that_is_stopped_and_started_in_the_middle_of_the_day_tells_everythi
             feed.finish();
         }
         engine.stop();
-        told.extend(reader.finish().rules);
+        // The session goes on: each part reads it from its start.
+        let before = std::mem::replace(&mut told, reader.finish().rules);
+        assert!(told.len() > before.len() && told.starts_with(&before), "the same again, and more");
     }
     let path = folder.path().join("feed");
     std::fs::write(&path, binary_file(&messages)).expect("a folder of our own");
@@ -173,6 +177,94 @@ fn no_acknowledged_rule_is_lost_by_a_kill() {
         assert!(versions > greatest, "versions go on");
         running.kill();
     }
+}
+
+/// Replaces one rule after the other for as long as the engine answers: each gives an `E`.
+fn set_for_ever(control: SocketAddr, login: &Login) -> Result<(), ClientError> {
+    let mut client = Client::connect(control, login)?;
+    let mut n = 0;
+    loop {
+        for _ in 0..100 {
+            let Ask::Set(key, spec) = request(10 * n).ask else { panic!("a set") };
+            let ask = Ask::Set(RuleKey { slot: n as u32 % 3, ..key }, spec);
+            client.writer.send_unsequenced(Request { id: n, ask }.encode().bytes())?;
+            n += 1;
+        }
+        client.writer.flush()?;
+        let mut answers = 0;
+        while answers < 100 {
+            match client.receive()? {
+                Event::Sequenced(..) => answers += 1,
+                Event::End => return Err(ClientError::Closed),
+                _ => (),
+            }
+        }
+    }
+}
+
+/// Kills and a stop under load: who comes back with session and number reads one stream without a gap and without a double, and
+/// it is the one that anybody reads from its start.
+#[test]
+fn an_alert_stream_goes_on_over_kills_and_a_stop() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("config.toml");
+    let accounts = ["demo".to_string()];
+    let shape = Shape { shards: 2, lines: 1, rerequest: None, accounts: &accounts };
+    std::fs::write(&path, config_text(shape, folder.path())).expect("a folder of our own");
+    let login = Login::new("demo", PASSWORD).expect("a login");
+    let (mut seen, mut session) = (vec![], SessionId::CURRENT);
+    for round in 0..5 {
+        let mut running = Running::start(&path);
+        let resumed = login.of(session).from(seen.len() as u64 + 1);
+        let mut client = Client::connect(running.gateway, &resumed).expect("its session goes on");
+        assert!(round == 0 || client.reader.session() == session);
+        session = client.reader.session();
+        let (reached, enough) = std::sync::mpsc::channel();
+        let reader = std::thread::spawn(move || {
+            let mut messages = vec![];
+            loop {
+                match client.receive() {
+                    Ok(Event::Sequenced(_, message)) => messages.push(message.to_vec()),
+                    Ok(_) => (),
+                    Err(_) => return messages,
+                }
+                if messages.len() == 2_000 {
+                    reached.send(()).expect("somebody waits");
+                }
+            }
+        });
+        let control = running.control;
+        let setter = std::thread::spawn(move || set_for_ever(control, &login));
+        enough.recv_timeout(DEADLINE).expect("alerts");
+        if round == 3 {
+            running.terminate();
+            let start = Instant::now();
+            while !running.has_ended() {
+                assert!(start.elapsed() < DEADLINE, "it does not stop");
+            }
+        } else {
+            running.kill();
+        }
+        seen.extend(reader.join().expect("the reader"));
+        assert!(setter.join().expect("the setter").is_err());
+    }
+    let running = Running::start(&path);
+    let end = Client::connect(running.gateway, &login.from(0)).expect("the alert port").reader.next_sequence();
+    let read = |from: usize| {
+        let mut client =
+            Client::connect(running.gateway, &login.of(session).from(from as u64)).expect("the alert port");
+        let mut messages = vec![];
+        while client.reader.next_sequence() < end {
+            if let Event::Sequenced(_, message) = client.receive().expect("the alert port") {
+                messages.push(message.to_vec());
+            }
+        }
+        messages
+    };
+    seen.extend(read(seen.len() + 1));
+    assert!(seen.len() > 10_000 && seen.len() + 1 == end as usize);
+    let whole = read(1);
+    assert!(whole == seen, "{:?}", whole.iter().zip(&seen).position(|(a, b)| a != b));
 }
 
 #[test]

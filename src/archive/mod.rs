@@ -10,10 +10,10 @@ mod day;
 #[cfg(test)]
 mod day_tests;
 
-use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::gateway::history;
+use crate::gateway::segment::SegmentError;
 use crate::gateway::wire::{Kind, RuleMessage};
 use crate::journal::record::{AccountName, Entry};
 use crate::journal::recovery::{Logged, What};
@@ -42,8 +42,8 @@ pub enum ArchiveError {
     Logs {
         /// Where they are.
         directory: PathBuf,
-        /// What the system says.
-        error: io::Error,
+        /// Why they cannot be read.
+        error: SegmentError,
     },
 }
 
@@ -79,9 +79,9 @@ impl Archive {
             }
         };
         scan::scan(&storage, 0, each).map_err(failed)?;
-        let history = history::read(alerts, |message| archive.logged.extend(logged(message)));
+        let history = history::read(alerts, |told| archive.logged.extend(logged(told.message)));
         let history = history.map_err(|error| ArchiveError::Logs { directory: alerts.into(), error })?;
-        (archive.logs, archive.is_whole) = (history.sessions, history.is_whole);
+        (archive.logs, archive.is_whole) = (history.sessions.len(), history.is_whole);
         Ok(archive)
     }
 }

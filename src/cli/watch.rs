@@ -1,7 +1,7 @@
 //! `hairtrigger watch`: follow an account's alert stream.
 //!
-//! It resumes by itself: when the connection breaks it comes back, with growing pauses, to the same session and the
-//! next number. When that session is over it goes on with the current one from the start, and says so.
+//! It resumes by itself: when the connection breaks or the engine stops it comes back, with growing pauses, to the same
+//! session and the next number. When that session is over it goes on with the one that follows it, from its start, and says so.
 
 use std::error::Error;
 use std::io::{self, BufWriter, Write};
@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use hairtrigger::client::{Client, ClientError, Event, Request};
-use hairtrigger::gateway::wire::{Announcement, Kind, Message, RuleMessage};
+use hairtrigger::gateway::wire::{Announcement, Kind, Message, RuleMessage, following};
 use hairtrigger::soup::login::SessionId;
 use hairtrigger::soup::packet::Reject;
 use serde_json::{Value, json};
@@ -32,7 +32,7 @@ pub struct Args {
     /// Session to log into; the current one unless given
     #[arg(long, default_value = "")]
     session: String,
-    /// First sequence number wanted; 0: only what comes after
+    /// First sequence number wanted; 0: only what comes after; 1 without a session: from the oldest that is kept
     #[arg(long, value_name = "SEQ", default_value_t = 1)]
     from: u64,
     /// One JSON object a line
@@ -61,17 +61,23 @@ pub fn run(args: Args) -> Result<ExitCode, Box<dyn Error>> {
                 request = request.of(session).from(client.reader.next_sequence());
                 match end {
                     Ok(End::Enough) => return Ok(ExitCode::SUCCESS),
-                    Ok(End::Session) => {
-                        eprintln!("session {session} is over");
-                        (request, resumed) = (request.of(SessionId::CURRENT).from(1), None);
+                    Ok(End::Session(next)) if !args.once => {
+                        eprintln!("session {session} is over: going on with session {next} from its start");
+                        request = request.of(next).from(1);
+                        continue;
+                    }
+                    Ok(End::Session(next)) => {
+                        eprintln!("session {session} is over; session {next} follows it");
                         ClientError::Closed
                     }
                     Err(error) => error,
                 }
             }
-            // The session that was watched is gone with its process: go on with the one that there is now.
+            // The retention has taken what was to come next: go on with what there is.
             Err(ClientError::Refused(Reject::SessionNotAvailable)) if resumed.is_some() => {
-                eprintln!("session or number no longer available: going on with the current session from its start");
+                eprintln!(
+                    "session or number no longer available: going on with the oldest that is kept of the current session"
+                );
                 (request, resumed) = (request.of(SessionId::CURRENT).from(1), None);
                 continue;
             }
@@ -99,8 +105,8 @@ fn is_broken_pipe(error: &ClientError) -> bool {
 enum End {
     /// As many messages as were asked for.
     Enough,
-    /// The server said that the session is over.
-    Session,
+    /// The server said that the session is over, and which one follows it.
+    Session(SessionId),
 }
 
 struct Watch<W> {
@@ -112,6 +118,7 @@ struct Watch<W> {
 impl<W: Write> Watch<W> {
     /// Shows what comes until the connection ends.
     fn follow(&mut self, client: &mut Client) -> Result<End, ClientError> {
+        let mut next = SessionId::CURRENT;
         loop {
             if self.left == Some(0) {
                 self.out.flush().map_err(ClientError::Output)?;
@@ -125,8 +132,14 @@ impl<W: Write> Watch<W> {
                     self.show(number, bytes).map_err(ClientError::Output)?;
                     self.left = self.left.map(|left| left - 1);
                 }
-                Event::Debug(text) => eprintln!("server: {}", text.escape_ascii()),
-                Event::End => return Ok(End::Session),
+                Event::Debug(text) => {
+                    eprintln!("server: {}", text.escape_ascii());
+                    next = following(text).unwrap_or(next);
+                }
+                Event::End => {
+                    self.out.flush().map_err(ClientError::Output)?;
+                    return Ok(End::Session(next));
+                }
                 Event::Heartbeat | Event::Nothing => {}
             }
         }

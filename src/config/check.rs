@@ -8,8 +8,8 @@ use super::sections::{Account, Feed, Gateway, Line};
 use super::{Config, Objection, day};
 use crate::limits::{
     ACCOUNTS_MAX, ANSWERS_KEPT_MAX, LOGINS_MAX, ORDERS_MAX, POLICIES_MAX, RECEIVE_BUFFER_MAX, REREQUEST_SERVERS_MAX,
-    RULES_MAX, SEGMENT_SIZE_MAX, SEGMENT_SIZE_MIN, SESSIONS_MAX, SOUP_SILENCE_MAX, SOUP_SILENCE_MIN, SYMBOLS_MAX,
-    WAIT_MAX,
+    RETENTION_TIME_MAX, RETENTION_TIME_MIN, RULES_MAX, SEGMENT_SIZE_MAX, SEGMENT_SIZE_MIN, SESSIONS_MAX,
+    SOUP_SILENCE_MAX, SOUP_SILENCE_MIN, SYMBOLS_MAX, WAIT_MAX,
 };
 
 type Check = Result<(), Objection>;
@@ -127,7 +127,7 @@ fn check_log(gateway: &Gateway) -> Check {
         let least = 2 * segment;
         return objection("gateway.retention_size", format!("{retention}: expected two segments ({least}) or more"));
     }
-    Ok(())
+    lasts("gateway.retention_time", gateway.retention_time, RETENTION_TIME_MIN..=RETENTION_TIME_MAX)
 }
 
 fn check_clients(config: &Config) -> Check {

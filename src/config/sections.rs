@@ -152,9 +152,13 @@ pub struct Gateway {
     /// Size of a segment of the log, in whole pages of 4 KiB.
     #[serde(deserialize_with = "values::size")]
     pub segment_size: u64,
-    /// Size of the log in all, at least two segments: a client that lags further behind is cut.
+    /// Size of the logs of all sessions together, at least two segments: what is older goes, and a client that lags further
+    /// behind is cut.
     #[serde(deserialize_with = "values::size")]
     pub retention_size: u64,
+    /// What is older than this goes too, a segment at a time.
+    #[serde(deserialize_with = "values::duration")]
+    pub retention_time: Nanos,
 }
 
 impl Default for Gateway {
@@ -166,6 +170,7 @@ impl Default for Gateway {
             directory: "alerts".into(),
             segment_size: 64 << 20,
             retention_size: 1 << 30,
+            retention_time: limits::RETENTION_TIME,
         }
     }
 }

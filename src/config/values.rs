@@ -11,7 +11,7 @@ use serde::de::{Deserializer, Error, Visitor};
 use crate::feed::settings::Join;
 use crate::model::Nanos;
 
-const DURATION: &str = "a duration such as \"2ms\": a whole number and one of ns, us, ms, s, m, h";
+const DURATION: &str = "a duration such as \"2ms\": a whole number and one of ns, us, ms, s, m, h, d";
 const SIZE: &str = "a size in bytes, as a whole number or such as \"64MiB\" (KiB, MiB, GiB)";
 const ADDRESS: &str = "an address and a port such as \"127.0.0.1:7401\"";
 const ADDRESS_V4: &str = "an IPv4 address and a port such as \"127.0.0.1:7401\"";
@@ -40,6 +40,7 @@ pub(super) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Nan
                 ("s", 1_000_000_000),
                 ("m", 60_000_000_000),
                 ("h", 3_600_000_000_000),
+                ("d", 86_400_000_000_000),
             ],
         )
     })

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 
 use crate::client::{Client, ClientError, Event};
-use crate::gateway::wire::{Kind, Message, RuleMessage};
+use crate::gateway::wire::{Kind, Message, RuleMessage, STOPS};
 use crate::model::Nanos;
 use crate::publish::SentTimes;
 use crate::sys::clock::Clock;
@@ -128,11 +128,13 @@ struct Stream<'a> {
 
 impl Stream<'_> {
     fn follow(&mut self, mut client: Client) -> Result<(), ClientError> {
+        let mut stops = false;
         let result = loop {
             match client.receive() {
                 Ok(Event::Sequenced(_, bytes)) => self.take(Message::read(bytes)),
-                Ok(Event::End) => break Ok(()),
-                Ok(Event::Heartbeat | Event::Nothing | Event::Debug(_)) => self.settle(),
+                Ok(Event::Debug(text)) => stops = text == STOPS.as_bytes(),
+                Ok(Event::Heartbeat | Event::Nothing | Event::End) => self.settle(),
+                Err(ClientError::Closed) if stops => break Ok(()),
                 Err(error) => break Err(error),
             }
         };

@@ -14,6 +14,7 @@ use crate::control::agent::ControlAgent;
 use crate::feed::agent::{FeedAgent, Granted};
 use crate::feed::settings::Line;
 use crate::gateway::agent::GatewayAgent;
+use crate::gateway::settings::GatewaySettings;
 use crate::journal::agent::JournalAgent;
 use crate::journal::storage::{Directory, Storage};
 use crate::journal::writer::Durability;
@@ -145,7 +146,8 @@ where
 
     // 1. The gateway: alert rings in, the log, sessions out.
     let (alert_senders, alert_receivers) = rings(shards, slots.alerts, Alert::new(AlertKind::Met));
-    let mut gateway = GatewayAgent::open(settings::gateway(config), alert_receivers, clock.clone(), &aside)?;
+    let settings = GatewaySettings { boot, ..settings::gateway(config) };
+    let mut gateway = GatewayAgent::open(settings, alert_receivers, clock.clone(), &aside)?;
     let mut to_log = stats.histogram("gateway", "recv_to_log")?;
     gateway.on_logged(move |ns| to_log.record(ns));
     let (mut to_write, mut write) = (stats.histogram("gateway", "log_to_write")?, stats.histogram("gateway", "write")?);

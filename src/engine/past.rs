@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::archive;
 use crate::config::Config;
 use crate::gateway::history;
+use crate::gateway::segment::SegmentError;
 use crate::journal::record::{AccountName, Entry, Record};
 use crate::journal::recovery::{Counts, Recovered, Recovery};
 use crate::journal::scan::{self, ScanError, Scanned};
@@ -25,6 +26,9 @@ pub enum PastError {
     /// A directory.
     #[error("{directory}: {source}", directory = .0.display(), source = .1)]
     System(PathBuf, io::Error),
+    /// The alert log.
+    #[error("alert log in {directory}: {source}", directory = .0.display(), source = .1)]
+    Log(PathBuf, SegmentError),
     /// The journal.
     #[error(
         "journal in {}: {error}. Nothing was changed. `hairtrigger journal inspect {}` shows what is there; \
@@ -150,12 +154,12 @@ fn read_journal<S: Storage>(
 
 /// Reads the alert logs; true when they lack nothing.
 pub(super) fn read_logs(directory: &Path, recovery: &mut Recovery) -> Result<bool, PastError> {
-    let history = history::read(directory, |message| {
-        if let Some(logged) = archive::logged(message) {
+    let history = history::read(directory, |told| {
+        if let Some(logged) = archive::logged(told.message) {
             recovery.logged(&logged);
         }
     });
-    history.map(|history| history.is_whole).map_err(|error| PastError::System(directory.into(), error))
+    history.map(|history| history.is_whole).map_err(|error| PastError::Log(directory.into(), error))
 }
 
 /// The accounts' names by number, padded.

@@ -10,6 +10,7 @@ use crate::control::wire::ANSWER_SIZE_MAX;
 use crate::feed::agent::FeedSettings;
 use crate::feed::settings::ArbiterSettings;
 use crate::feed::socket::LineSettings;
+use crate::gateway::logs::Retention;
 use crate::gateway::settings::{AccountLogin, GatewaySettings};
 use crate::matcher::rules::RuleLimits;
 use crate::matcher::shard::ShardLimits;
@@ -110,7 +111,7 @@ pub fn gateway(config: &Config) -> GatewaySettings {
     });
     GatewaySettings {
         segment_size: gateway.segment_size as usize,
-        retention_size: gateway.retention_size,
+        retention: Retention { size: gateway.retention_size, time: gateway.retention_time },
         sessions_max: gateway.sessions_max,
         deadlines: config.clients.deadlines(),
         ..GatewaySettings::new(gateway.listen, gateway.directory.clone(), accounts.collect())

@@ -23,12 +23,14 @@ use std::sync::mpsc;
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
 
-use super::history;
 use super::intake::{Intake, IntakeCounts};
-use super::log::AlertLog;
-use super::preparer::{Preparer, Shape};
+use super::log::Run;
+use super::logs::Logs;
+use super::preparer::Preparer;
+use super::segment::SegmentError;
 use super::session::Ending;
 use super::settings::{Access, GatewaySettings, SettingsError, Tables};
+use super::wire;
 use crate::agent::Agent;
 use crate::counts;
 use crate::limits;
@@ -41,8 +43,6 @@ use crate::sys::clock::Clock;
 
 pub use timed::WriteTimes;
 
-/// Session ids have ten digits.
-const SESSIONS: u64 = 10_000_000_000;
 const LISTENER: Token = Token(usize::MAX);
 
 counts! {
@@ -81,13 +81,13 @@ pub enum OpenError {
     /// The settings contradict themselves.
     #[error(transparent)]
     Settings(#[from] SettingsError),
-    /// The alert log could not be created.
+    /// The alert log could not be opened or created.
     #[error("alert log in {directory}: {error}")]
     Log {
-        /// Where it was to be.
+        /// Where it is.
         directory: String,
-        /// What the system said.
-        error: io::Error,
+        /// Why.
+        error: SegmentError,
     },
     /// The address could not be listened on.
     #[error("cannot listen on {address}: {error}")]
@@ -115,10 +115,9 @@ pub struct GatewayAgent {
     logins: Logins<Access>,
     /// The place of each login's client.
     places: Vec<Option<usize>>,
-    session: SessionId,
     settings: GatewaySettings,
     intake: Intake,
-    log: AlertLog,
+    logs: Logs,
     preparer: Preparer,
     log_full: Arc<AtomicBool>,
     clock: Clock,
@@ -138,8 +137,8 @@ pub struct GatewayAgent {
 }
 
 impl GatewayAgent {
-    /// Creates a new log in its own directory below `settings.directory`, begins the worker that prepares its segments,
-    /// and listens. `rings` are the shards' alert rings.
+    /// Goes on with the newest log below `settings.directory`, or begins a new one ([`super::logs`]); begins the worker that
+    /// prepares its segments, and listens. `rings` are the shards' alert rings.
     ///
     /// # Errors
     /// When settings, disk or address do not allow it.
@@ -150,17 +149,13 @@ impl GatewayAgent {
         aside: &Aside,
     ) -> Result<Self, OpenError> {
         let Tables { logins, login_count, names } = settings.tables()?;
-        let root = settings.directory.clone();
-        let in_root = |error| OpenError::Log { directory: root.display().to_string(), error };
-        // Later than every earlier one, also when two starts lie within a tenth of a second or the clock was set back.
-        let earlier = history::newest(&settings.directory).map_err(in_root)?.map_or(0, |newest| newest + 1);
-        let session = SessionId::from_number((clock.now() / 100_000_000 % SESSIONS).max(earlier));
-        let directory = settings.directory.join(session.to_string());
-        let in_directory = |error| OpenError::Log { directory: directory.display().to_string(), error };
-        std::fs::create_dir_all(&directory).map_err(in_directory)?;
-        let shape = Shape { directory: directory.clone(), segment_size: settings.segment_size, session };
-        let log = AlertLog::new(shape.create(0).map_err(in_directory)?, settings.retention_size, names.len());
-        let preparer = Preparer::begin(shape, aside).map_err(in_directory)?;
+        let in_directory = |error| OpenError::Log { directory: settings.directory.display().to_string(), error };
+        let run = Run { boot: settings.boot, ts: clock.now() };
+        let logs = Logs::open(&settings.directory, settings.segment_size, settings.retention, &names, run);
+        let logs = logs.map_err(in_directory)?;
+        let preparer = Preparer::begin(logs.shape(), aside).map_err(|error| in_directory(error.into()))?;
+        let mut intake = Intake::new(rings, &names, logs.current(), settings.prints_max);
+        intake.resume(&logs);
         let at_address = |error| OpenError::Listen { address: settings.listen, error };
         let poll = Poll::new().map_err(at_address)?;
         let mut listener = TcpListener::bind(settings.listen).map_err(at_address)?;
@@ -176,10 +171,9 @@ impl GatewayAgent {
             peer_count: 0,
             logins,
             places: vec![None; login_count],
-            session,
-            intake: Intake::new(rings, names, settings.prints_max),
+            intake,
             settings,
-            log,
+            logs,
             preparer,
             log_full: Arc::default(),
             clock,
@@ -209,7 +203,7 @@ impl GatewayAgent {
 
     /// The session that its streams belong to.
     pub fn session(&self) -> SessionId {
-        self.session
+        self.logs.session()
     }
 
     /// Up while the log is nearly full: no new rules are to be taken.
@@ -243,23 +237,25 @@ impl GatewayAgent {
     }
 
     fn append(&mut self) -> usize {
-        let GatewayAgent { intake, log, clock, on_logged, ts_logged, .. } = self;
+        let GatewayAgent { intake, logs, clock, on_logged, ts_logged, .. } = self;
         *ts_logged = 0;
         let mut stamp = || {
             *ts_logged = clock.now();
             *ts_logged
         };
-        intake.take(log, &mut stamp, on_logged)
+        intake.take(logs.current_mut(), &mut stamp, on_logged)
     }
 
     /// Sees to it that the log has a next segment, and that what is past the retention goes.
     fn keep_log(&mut self, now: Nanos) {
-        if let Some(segment) = self.log.retired() {
-            self.preparer.remove(segment);
+        if let Some(retired) = self.logs.retired(now) {
+            self.preparer.remove(retired);
         }
-        if let Some(ordinal) = self.log.wanted() {
+        let log = self.logs.current_mut();
+        log.set_time(now);
+        if let Some(ordinal) = log.wanted() {
             match self.preparer.ready() {
-                Some(Ok(segment)) => self.log.provide(segment),
+                Some(Ok(segment)) => log.provide(segment),
                 Some(Err(error)) => {
                     tracing::error!(%error, "no next segment for the alert log");
                     self.counts.segment_failures += 1;
@@ -268,7 +264,7 @@ impl GatewayAgent {
                 None if now >= self.ts_prepare => self.preparer.ask(ordinal),
                 None => {}
             }
-            self.log_full.store(self.log.nearly_full(), Ordering::Relaxed);
+            self.log_full.store(log.nearly_full(), Ordering::Relaxed);
         }
     }
 }
@@ -294,8 +290,8 @@ impl Agent for GatewayAgent {
         work
     }
 
-    /// Sends everyone who is logged in all that was appended, then End of Session, and closes; whoever cannot take it
-    /// within [`limits::CLOSE_DEADLINE`] is closed without.
+    /// Sends everyone who is logged in all that was appended, then that the engine stops, and closes; whoever cannot take it
+    /// within [`limits::CLOSE_DEADLINE`] is closed without. Last it closes the log: the session goes on at the next start.
     fn close(&mut self, now: Nanos) -> bool {
         let since = *self.ts_closing.get_or_insert(now);
         self.arrivals = None;
@@ -305,19 +301,19 @@ impl Agent for GatewayAgent {
         }
         for place in 0..self.places_used {
             let Some(peer) = &mut self.peers[place] else { continue };
-            let is_paid = peer.client.is_flushed() && !peer.client.is_behind(&self.log);
+            let is_paid = peer.client.is_flushed() && !peer.client.is_behind(&self.logs);
             if now.saturating_sub(since) >= limits::CLOSE_DEADLINE || !peer.client.connection.is_logged_in() {
                 self.close_now(place);
             } else if is_paid && peer.client.ending == Ending::No {
-                peer.client.end_session(now);
+                peer.client.cut(wire::STOPS, now);
                 self.send(place, now);
             }
         }
         self.has_more = true;
         if self.peer_count == 0
-            && let Err(error) = self.log.sync()
+            && let Err(error) = self.logs.current_mut().close()
         {
-            tracing::error!(%error, "the alert log could not be synced");
+            tracing::error!(%error, "the alert log could not be closed");
         }
         self.peer_count == 0
     }

@@ -76,6 +76,17 @@ impl Busts {
         Some(found.stretch)
     }
 
+    /// Where the alerts of this print stand.
+    pub fn get(&self, print: Print) -> Option<Stretch> {
+        let entry = &self.entries[self.slot(print)];
+        entry.is_used.then_some(entry.stretch)
+    }
+
+    /// Prints of this session are not known here.
+    pub fn miss(&mut self) {
+        self.overflowed = true;
+    }
+
     /// A new session: match numbers begin anew.
     pub fn clear(&mut self) {
         self.entries.fill(EMPTY);
@@ -83,7 +94,7 @@ impl Busts {
     }
 
     /// True when prints of this session were not remembered.
-    pub fn has_overflowed(&self) -> bool {
+    pub fn is_incomplete(&self) -> bool {
         self.overflowed
     }
 
@@ -156,7 +167,7 @@ mod tests {
                         let stretch = naive.entry((locate, match_number)).or_insert(Stretch { first: offset, last: 0 });
                         stretch.last = offset;
                     } else {
-                        prop_assert!(busts.has_overflowed());
+                        prop_assert!(busts.is_incomplete());
                     }
                 } else {
                     prop_assert_eq!(busts.take(print), naive.remove(&(locate, match_number)));
@@ -171,10 +182,10 @@ mod tests {
         let print = |match_number| Print { locate: 1, match_number };
         busts.note(print(1), 10);
         busts.note(print(2), 20);
-        assert!(busts.has_overflowed());
+        assert!(busts.is_incomplete());
         assert_eq!((busts.overflows(), busts.take(print(2))), (1, None));
         busts.clear();
-        assert!(!busts.has_overflowed());
+        assert!(!busts.is_incomplete());
         assert_eq!((busts.take(print(1)), busts.overflows()), (None, 1));
     }
 }

@@ -1,107 +1,107 @@
-//! The alert logs of earlier runs, read back: what they tell of rules, and whether they are whole.
+//! The alert logs that are kept, read back for the recovery of rules: what they tell of rules, and what may be missing.
 //!
-//! Each run has a directory named after its session, with segments numbered from 0. A log is whole when no segment is
-//! missing at either side, every one but the last was closed, and behind the last record nothing has begun. (A record's
-//! length is written last: a kill leaves no half record. A power cut may.)
+//! One directory holds one session, and a session may hold several runs of the engine. The retention takes the oldest
+//! segments, and sessions as a whole: then [`History::is_whole`] is false, but [`History::is_whole_from`] a later place may
+//! be true.
 
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::record::{self, CLOSED};
-use super::segment::{self, HEADER_SIZE};
+use super::log::opened::{self, End, Opened};
+use super::logs;
+use super::segment::{Access, SegmentError};
 use super::wire::{Message, RuleMessage};
+use crate::soup::login::SessionId;
+
+/// In the directory of the logs: the number of the newest session that the retention has taken as a whole.
+pub const GONE: &str = "gone";
+
+/// Where a record stands among all of all sessions: later ones have greater places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The number of its session.
+    pub session: u64,
+    /// Its offset in the session's log: see [`super::log`].
+    pub offset: u64,
+}
+
+/// A rule message with where it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Told<'a> {
+    /// Its place.
+    pub place: Place,
+    /// Its number in a drop copy's stream; of an internal one that of the next one that was sent.
+    pub number: u64,
+    /// What it says.
+    pub message: &'a RuleMessage,
+}
+
+/// A session that is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionKept {
+    /// Its number.
+    pub session: u64,
+    /// Offset of its oldest record that is kept, and the offset at which it ends.
+    pub offsets: (u64, u64),
+    /// It is kept from its first record on.
+    pub is_from_start: bool,
+    /// How it ends.
+    pub end: End,
+}
 
 /// What was found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct History {
-    /// Logs of earlier runs.
-    pub sessions: usize,
+    /// The sessions, oldest first.
+    pub sessions: Vec<SessionKept>,
     /// Records read.
     pub records: u64,
     /// Nothing is missing that any of them was told.
     pub is_whole: bool,
 }
 
+impl History {
+    /// True when nothing is missing from this place on (the place itself included): its session is kept from there, and it and
+    /// all later ones are whole.
+    pub fn is_whole_from(&self, place: Place) -> bool {
+        let Some(first) = self.sessions.iter().position(|kept| kept.session == place.session) else { return false };
+        let rest = &self.sessions[first..];
+        rest[0].offsets.0 <= place.offset
+            && rest[1..].iter().all(|kept| kept.is_from_start)
+            && rest.iter().all(|kept| kept.end != End::Damaged)
+    }
+}
+
 /// Reads all logs below `directory`, oldest first, and hands every rule message to `each`, in log order.
 ///
 /// # Errors
-/// What the system says. What is damaged is no error: see [`History::is_whole`].
-pub fn read(directory: &Path, mut each: impl FnMut(&RuleMessage)) -> io::Result<History> {
-    let mut found = History { sessions: 0, records: 0, is_whole: true };
-    for session in sorted(directory, is_session)? {
-        let segments = sorted(&session, |path| path.extension().is_some_and(|extension| extension == "segment"))?;
-        if segments.is_empty() {
+/// What the system says, or another version of the format. What is damaged is no error: see [`History::is_whole`].
+pub fn read(directory: &Path, mut each: impl FnMut(&Told<'_>)) -> Result<History, SegmentError> {
+    let mut found = History { is_whole: !directory.join(GONE).exists(), ..History::default() };
+    for (session, path) in logs::sessions(directory)? {
+        let Some(Opened { log, end, .. }) = opened::open(&path, &SessionId::from_number(session), Access::Reader)?
+        else {
+            found.is_whole &= opened::segments(&path)?.iter().all(|path| logs::is_unbegun(path).unwrap_or(false));
             continue;
+        };
+        for (offset, record) in log.records() {
+            found.records += 1;
+            if let Some(Message::Rule(message)) = Message::read(record.message()) {
+                each(&Told { place: Place { session, offset }, number: record.number, message: &message });
+            }
         }
-        found.sessions += 1;
-        let mut expected = Some(0);
-        for path in segments {
-            let bytes = fs::read(&path)?;
-            // The last segment is often one that was prepared and never begun.
-            let is_next = segment::ordinal(&bytes) == expected;
-            found.is_whole &= is_next || expected.is_none();
-            let Some(ordinal) = segment::ordinal(&bytes).filter(|_| bytes.len() > HEADER_SIZE) else {
-                found.is_whole = false;
-                continue;
-            };
-            let records = bytes.get(HEADER_SIZE..).unwrap_or(&[]);
-            let is_closed = read_segment(records, &mut found, &mut each);
-            expected = is_closed.then_some(ordinal + 1);
-        }
+        let is_from_start = log.segments().front().is_some_and(|first| first.ordinal() == 0);
+        found.is_whole &= is_from_start && end != End::Damaged;
+        found.sessions.push(SessionKept { session, offsets: (log.start(), log.end()), is_from_start, end });
     }
     Ok(found)
 }
 
-/// The number of the newest session below `directory`, if there is one.
-///
-/// # Errors
-/// What the system says.
-pub fn newest(directory: &Path) -> io::Result<Option<u64>> {
-    let sessions = sorted(directory, is_session)?;
-    Ok(sessions.last().and_then(|path| path.file_name()?.to_str()?.parse().ok()))
-}
-
-/// Reads one segment; true when it was closed and the log goes on in the next.
-fn read_segment(records: &[u8], found: &mut History, each: &mut impl FnMut(&RuleMessage)) -> bool {
-    let mut end = 0;
-    for (at, record) in record::scan(records) {
-        end = at + record::stride(&records[at..]).unwrap_or(0);
-        found.records += 1;
-        if let Some(Message::Rule(message)) = Message::read(record.message()) {
-            each(&message);
-        }
-    }
-    let length =
-        records.get(end..end + 4).map_or(0, |bytes| u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
-    found.is_whole &= length == 0 || length == CLOSED;
-    length == CLOSED
-}
-
-/// A session's directory has ten digits as its name.
-fn is_session(path: &Path) -> bool {
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("");
-    name.len() == 10 && name.bytes().all(|byte| byte.is_ascii_digit()) && path.is_dir()
-}
-
-fn sorted(directory: &Path, is_wanted: impl Fn(&Path) -> bool) -> io::Result<Vec<PathBuf>> {
-    let entries = match fs::read_dir(directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(vec![]),
-        entries => entries?,
-    };
-    let mut paths = vec![];
-    for entry in entries {
-        paths.push(entry?.path());
-    }
-    paths.retain(|path| is_wanted(path));
-    paths.sort();
-    Ok(paths)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
-    use crate::gateway::log::AlertLog;
+    use crate::gateway::log::{AlertLog, Run};
     use crate::gateway::record::Audience;
     use crate::gateway::segment::Segment;
     use crate::model::{Alert, AlertKind};
@@ -115,7 +115,7 @@ mod tests {
         let directory = root.join(session.to_string());
         fs::create_dir_all(&directory).unwrap();
         let create = |ordinal| Segment::create(&directory, ordinal, SIZE, &session).unwrap();
-        let mut log = AlertLog::new(create(0), 1 << 30, 1);
+        let mut log = AlertLog::new(create(0), &[*b"demo  "], 1 << 20, Run { boot: [1; 16], ts: 1 });
         for version in 1..=alerts {
             if let Some(ordinal) = log.wanted() {
                 log.provide(create(ordinal));
@@ -127,9 +127,14 @@ mod tests {
     }
 
     fn versions(root: &Path) -> (Vec<u64>, History) {
-        let mut versions = vec![];
-        let history = super::read(root, |message| versions.push(message.version)).unwrap();
-        (versions, history)
+        let (mut versions, mut place) = (vec![], None);
+        let history = super::read(root, |told| {
+            assert!(place < Some(told.place), "places rise");
+            place = Some(told.place);
+            assert_eq!(told.number, told.message.version);
+            versions.push(told.message.version);
+        });
+        (versions, history.unwrap())
     }
 
     #[test]
@@ -142,10 +147,12 @@ mod tests {
         let (versions, history) = versions(root.path());
         let expected: Vec<u64> = (1..=1_000).chain(1..=3).collect();
         assert!(versions == expected);
-        assert_eq!(history, History { sessions: 3, records: 1_003, is_whole: true });
-        assert_eq!(newest(root.path()).unwrap(), Some(10));
-        assert_eq!(super::read(Path::new("/nowhere"), |_| ()).unwrap().sessions, 0);
-        assert_eq!(newest(Path::new("/nowhere")).unwrap(), None);
+        let sessions: Vec<u64> = history.sessions.iter().map(|kept| kept.session).collect();
+        assert_eq!((&sessions[..], history.is_whole), (&[8, 9, 10][..], true));
+        assert!(history.records > 1_003, "marks are records too");
+        assert_eq!(super::read(Path::new("/nowhere"), |_| ()).unwrap().sessions, []);
+        fs::write(root.path().join(GONE), "7").unwrap();
+        assert!(!super::read(root.path(), |_| ()).unwrap().is_whole, "the retention has taken a session");
     }
 
     #[test]
@@ -166,6 +173,15 @@ mod tests {
             }
             let (versions, history) = versions(root.path());
             assert!(!history.is_whole && versions.len() < 1_000, "{damage}");
+            let (at, is_from) = match history.sessions.first() {
+                Some(first) => (Place { session: 8, offset: first.offsets.0 }, damage == 0),
+                None => continue,
+            };
+            assert_eq!(history.is_whole_from(at), is_from, "{damage}");
+            assert!(
+                !history.is_whole_from(Place { session: 8, offset: 64 })
+                    && !history.is_whole_from(Place { session: 7, ..at })
+            );
         }
     }
 }

@@ -41,28 +41,46 @@ struct List {
 
 /// All indexes and their pool.
 pub struct Indexes {
-    offsets: Box<[u64]>,
-    links: Box<[u32]>,
+    offsets: Vec<u64>,
+    links: Vec<u32>,
     free: u32,
     free_count: usize,
-    lists: Box<[List]>,
+    lists: Vec<List>,
+}
+
+impl Default for Indexes {
+    /// No indexes, no pool.
+    fn default() -> Indexes {
+        Indexes { offsets: vec![], links: vec![], free: NONE, free_count: 0, lists: vec![] }
+    }
 }
 
 impl Indexes {
-    /// `count` empty indexes over a pool of `chunks` chunks. All memory is written once here, so that none of it is
-    /// faulted in later.
-    pub fn new(count: usize, chunks: usize) -> Indexes {
+    /// Makes the pool this large, if it is smaller. All memory is written once here, so that none of it is faulted in
+    /// later.
+    pub fn reserve(&mut self, chunks: usize) {
         let chunks = chunks.min(NONE as usize - 1);
-        let mut links: Box<[u32]> = (1..=chunks as u32).collect();
-        if let Some(last) = links.last_mut() {
-            *last = NONE;
+        self.offsets.resize(self.offsets.len().max(chunks * CHUNK), u64::MAX);
+        for chunk in self.links.len()..chunks {
+            self.links.push(self.free);
+            self.free = chunk as u32;
+            self.free_count += 1;
         }
-        Indexes {
-            offsets: vec![u64::MAX; chunks * CHUNK].into(),
-            free: if chunks == 0 { NONE } else { 0 },
-            free_count: chunks,
-            links,
-            lists: vec![List { head: NONE, tail: NONE, base: 1, next: 1 }; count].into(),
+    }
+
+    /// Adds an index, whose first message will have the number `next`.
+    pub fn add(&mut self, next: u64) {
+        let index = self.lists.len();
+        self.lists.push(List { head: NONE, tail: NONE, base: next, next });
+        let place = (next - 1) as usize % CHUNK;
+        if place > 0 {
+            // Its first chunk begins with numbers that are gone: below every offset.
+            self.reserve(self.links.len() + usize::from(self.free_count == 0));
+            self.add_chunk(index);
+            let list = &mut self.lists[index];
+            list.base = next - place as u64;
+            let first = list.tail as usize * CHUNK;
+            self.offsets[first..first + place].fill(0);
         }
     }
 
@@ -72,6 +90,11 @@ impl Indexes {
     }
 
     /// Chunks in the pool.
+    pub fn chunk_count(&self) -> usize {
+        self.links.len()
+    }
+
+    /// Chunks in the pool that are free.
     #[inline]
     pub fn free_count(&self) -> usize {
         self.free_count
@@ -181,10 +204,15 @@ mod tests {
         /// Against plain vectors: pushes, releases and cursors that read as they like.
         #[test]
         fn like_vectors(steps in prop::collection::vec((0u8..10, 0usize..3, 1usize..700), 1..120)) {
-            let mut indexes = Indexes::new(3, 60);
+            let mut indexes = Indexes::default();
             let mut naive: [Vec<u64>; 3] = Default::default();
+            for (index, gone) in [0, 3 * CHUNK as u64, 700].into_iter().enumerate() {
+                indexes.add(gone + 1);
+                naive[index].resize(gone as usize, 0);
+            }
+            indexes.reserve(60);
             let mut cursors = vec![];
-            let (mut offset, mut start) = (64u64, 0);
+            let (mut offset, mut start) = (64u64, 1);
             for (what, index, count) in steps {
                 match what {
                     0..5 => for _ in 0..count {

@@ -5,16 +5,23 @@
 //! the log has no room for: it stays in the ring, and so on upstream.
 //!
 //! Every shard sends `Session`, because sessions change at another place in each ring: from then on that source's
-//! alerts bear the new session, and its match numbers are forgotten. Clients are told once, by the first of them.
+//! alerts bear the new session, and its match numbers are forgotten. Clients are told once, by the first of them. A run that
+//! goes on with a log knows from it what was announced and which prints caused what: see [`resume`].
+
+mod resume;
 
 use super::busts::{Busts, Print, Stretch};
 use super::log::AlertLog;
+use super::marks::Name;
 use super::record::Audience;
 use super::wire::{Announcement, Kind, Message, RuleMessage};
 use crate::counts;
 use crate::limits::{ALERTS_PER_CYCLE, BUST_RECORDS_PER_CYCLE};
 use crate::model::{Alert, AlertKind, Nanos, Reason, flag};
 use crate::ring::Receiver;
+
+/// Before the feed's first session.
+const BLANK: [u8; 10] = [b' '; 10];
 
 counts! {
     /// What went into the log.
@@ -43,11 +50,13 @@ pub struct Intake {
 }
 
 impl Intake {
-    /// An intake of these rings, one a shard, for accounts with these names (by account number). Each source remembers
-    /// up to `prints_max` prints.
-    pub fn new(rings: Vec<Receiver<Alert>>, accounts: Vec<[u8; 6]>, prints_max: usize) -> Intake {
+    /// An intake of these rings, one a shard, for accounts with these names (by account number), into this log. Each source
+    /// remembers up to `prints_max` prints.
+    pub fn new(rings: Vec<Receiver<Alert>>, accounts: &[Name], log: &AlertLog, prints_max: usize) -> Intake {
         let sources = rings.into_iter().map(|ring| Source::new(ring, prints_max)).collect();
-        let desk = Desk { accounts, feed_session: [b' '; 10], counts: IntakeCounts::default() };
+        let of_name = |name: &Name| (*name, log.account(name).map_or(Audience::Nobody, Audience::Account));
+        let accounts = accounts.iter().map(of_name).collect();
+        let desk = Desk { accounts, feed_session: BLANK, incomplete: BLANK, counts: IntakeCounts::default() };
         Intake { sources, desk }
     }
 
@@ -81,9 +90,12 @@ impl Intake {
 
 /// What the sources share.
 struct Desk {
-    accounts: Vec<[u8; 6]>,
+    /// Name and stream of each account, by its number in the config.
+    accounts: Vec<(Name, Audience)>,
     /// The session that was announced last.
     feed_session: [u8; 10],
+    /// The session of which there were prints that no table has: an earlier log, or the retention, has taken them.
+    incomplete: [u8; 10],
     counts: IntakeCounts,
 }
 
@@ -111,6 +123,8 @@ struct Source {
     held: Vec<Alert>,
     held_from: usize,
     job: Option<Job>,
+    /// Jobs that a kill has cut short: they come first.
+    resumed: Vec<Job>,
     prints: Prints,
     feed_session: Option<[u8; 10]>,
 }
@@ -151,11 +165,11 @@ impl Source {
         // A cycle logs what it takes from the ring, or what it held of an earlier one, and both at most once.
         let latest = Vec::with_capacity(2 * ALERTS_PER_CYCLE);
         let prints = Prints { busts: Busts::new(prints_max), latest };
-        Source { ring, held, held_from: 0, job: None, prints, feed_session: None }
+        Source { ring, held, held_from: 0, job: None, resumed: vec![], prints, feed_session: None }
     }
 
     fn is_idle(&self) -> bool {
-        self.job.is_none() && self.held_from == self.held.len()
+        self.job.is_none() && self.resumed.is_empty() && self.held_from == self.held.len()
     }
 
     fn take(
@@ -166,6 +180,9 @@ impl Source {
         logged: &mut impl FnMut(Nanos),
     ) -> usize {
         self.prints.enter();
+        if self.job.is_none() {
+            self.job = self.resumed.pop();
+        }
         let mut work = if self.job.is_some() { self.carry_on(desk, log, now()) } else { 0 };
         while self.job.is_none() && self.held_from < self.held.len() && log.room() > 0 {
             let alert = self.held[self.held_from];
@@ -241,10 +258,11 @@ fn accept(
     let print = Print { locate: alert.locate, match_number: alert.match_number };
     match alert.kind {
         AlertKind::Alert | AlertKind::Ended | AlertKind::Met | AlertKind::Rearmed => {
-            let account = desk.accounts.get(usize::from(alert.key.account)).copied().unwrap_or([b' '; 6]);
+            let nobody = ([b' '; 6], Audience::Nobody);
+            let (account, owner) = desk.accounts.get(usize::from(alert.key.account)).copied().unwrap_or(nobody);
             let message = RuleMessage::of(alert, account, session, ts_log);
             let is_internal = matches!(alert.kind, AlertKind::Met | AlertKind::Rearmed);
-            let audience = if is_internal { Audience::Nobody } else { Audience::Account(alert.key.account) };
+            let audience = if is_internal { Audience::Nobody } else { owner };
             let offset = log.append(audience, alert.locate, message.kind.size(), |out| message.write(out))?;
             if alert.kind == AlertKind::Alert && alert.is(flag::BY_PRINT) {
                 prints.note(print, offset);
@@ -259,7 +277,7 @@ fn accept(
             Some(Stretch { first, last }) => {
                 return Some(Job { broken: *alert, at: first, last, is_told_unresolved: false });
             }
-            None if prints.busts.has_overflowed() => {
+            None if prints.busts.is_incomplete() => {
                 desk.counts.busted_unresolved += 1;
                 desk.announce(log, alert, session, ts_log);
             }
@@ -267,8 +285,15 @@ fn accept(
         },
         AlertKind::Session => {
             let session = session_of(alert);
+            // After a restart the feed names a session that the log knows already.
+            if *feed_session == Some(session) {
+                return None;
+            }
             *feed_session = Some(session);
             prints.clear();
+            if session == desk.incomplete {
+                prints.busts.miss();
+            }
             if session != desk.feed_session {
                 desk.feed_session = session;
                 desk.announce(log, alert, session, ts_log);

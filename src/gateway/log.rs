@@ -8,21 +8,27 @@
 //!        ^ start                                     ^ end
 //! ```
 //!
-//! An offset is the segment's ordinal, shifted by the bits that a place in a segment takes, plus the place. Stream 0 is the drop copy (all that clients
-//! see, in log order), stream 1 + a that of account a. The log opens no file and starts no thread: segments are handed
-//! to it ([`AlertLog::provide`]) and those past the retention are handed back ([`AlertLog::retired`]).
+//! An offset is the segment's ordinal, shifted by 32 bits, plus the place in it: it is the same in each run. Stream 0 is the
+//! drop copy (all that clients see, in log order), stream 1 + a that of the log's account a: the a-th that was ever named in
+//! this session ([`super::marks`]). The log starts no thread: segments are handed to it ([`AlertLog::provide`]), and its owner
+//! keeps the retention ([`AlertLog::retire`]). A log of an earlier run is opened by [`opened`]; one that is over is never
+//! appended to.
+
+pub mod opened;
 
 use std::collections::VecDeque;
-use std::io::IoSlice;
+use std::io::{self, IoSlice};
 
 use super::index::{CHUNK, Cursor, Indexes, Lagged};
+use super::marks::{self, BootId, Name};
 use super::record::{self, Audience, CLOSED, CLOSING_SIZE, Record};
 use super::segment::{HEADER_SIZE, Segment};
 use super::wire::{MESSAGE_SIZE_MAX, RULE_SIZE};
 use crate::limits;
-use crate::model::AccountId;
+use crate::model::{AccountId, Nanos};
 
 const RECORD_SIZE_MAX: usize = Record::size(MESSAGE_SIZE_MAX);
+const SHIFT: u32 = 32;
 
 /// The index of the drop copy's stream.
 pub const DROP_COPY: usize = 0;
@@ -37,46 +43,90 @@ pub struct AlertLog {
     /// Oldest first; the last one is active. Never empty.
     segments: VecDeque<Segment>,
     prepared: Option<Segment>,
-    retired: Option<Segment>,
-    segments_max: usize,
-    shift: u32,
+    /// Size of the active segment.
     segment_size: usize,
+    /// Size of all segments, the prepared one included.
+    size: u64,
     end: u64,
     indexes: Indexes,
+    accounts: Vec<Name>,
+    run: Run,
+}
+
+/// Who appends: what the marks say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// This boot of the machine.
+    pub boot: BootId,
+    /// The time, which the owner keeps about right.
+    pub ts: Nanos,
 }
 
 impl AlertLog {
-    /// A log that begins in `first`, whose size all segments have, for `accounts` accounts. It keeps at most
-    /// `retention_size` bytes of segments, the prepared one included, but at least three segments.
+    /// A log that begins in `first`, for these accounts. `index_size` bytes of records are the most that it is meant to keep.
     ///
     /// # Panics
     /// When the segment is smaller than [`limits::SEGMENT_SIZE_MIN`]: the settings are checked before.
-    pub fn new(mut first: Segment, retention_size: u64, accounts: usize) -> AlertLog {
+    pub fn new(mut first: Segment, accounts: &[Name], index_size: u64, run: Run) -> AlertLog {
         let size = first.bytes().len();
         assert!(size as u64 >= limits::SEGMENT_SIZE_MIN, "a segment of {size} bytes");
-        let shift = size.next_power_of_two().trailing_zeros();
-        let segments_max = ((retention_size / size as u64) as usize).max(3) - 1;
-        let streams = accounts + 1;
+        first.begin(1, run.ts);
+        let mut indexes = Indexes::default();
+        indexes.add(1);
+        let mut log = AlertLog {
+            end: first_offset(&first),
+            segments: VecDeque::from([first]),
+            prepared: None,
+            segment_size: size,
+            size: size as u64,
+            indexes,
+            accounts: vec![],
+            run,
+        };
+        log.begin_run(accounts, index_size, run);
+        log
+    }
+
+    /// Begins a run: says so in the log, gives a stream to each account that has none, and reserves what that needs. There must
+    /// be room for it: see [`marks::head_size`].
+    pub fn begin_run(&mut self, accounts: &[Name], index_size: u64, run: Run) {
+        self.run = run;
+        let known = self.accounts.len();
+        for name in accounts {
+            if !self.accounts.contains(name) {
+                self.accounts.push(*name);
+                self.indexes.add(1);
+            }
+        }
         // Two entries a record, so many records as fit when they are alerts. Where smaller or more widely told ones
         // need more, the oldest segment goes early.
-        let chunks = 2 * segments_max * size / Record::size(RULE_SIZE) / CHUNK + 5 * streams;
-        first.begin(1);
-        AlertLog {
-            end: (first.ordinal() << shift) + HEADER_SIZE as u64,
-            segments: with_room(first, segments_max + 2),
-            prepared: None,
-            retired: None,
-            segments_max,
-            shift,
-            segment_size: size,
-            indexes: Indexes::new(streams, chunks),
-        }
+        let chunks = 2 * index_size as usize / Record::size(RULE_SIZE) / CHUNK + 5 * self.indexes.count();
+        self.indexes.reserve(chunks);
+        self.segments.reserve(index_size as usize / self.segment_size + 4);
+        marks::open(self, &run.boot, run.ts);
+        marks::table(self, known);
+    }
+
+    /// The accounts that have a stream, by their place.
+    pub fn accounts(&self) -> &[Name] {
+        &self.accounts
+    }
+
+    /// The place of the account with this name.
+    pub fn account(&self, name: &Name) -> Option<AccountId> {
+        self.accounts.iter().position(|other| other == name).map(|place| place as AccountId)
+    }
+
+    /// Tells it the time, for the marks.
+    #[inline]
+    pub fn set_time(&mut self, now: Nanos) {
+        self.run.ts = now;
     }
 
     /// Offset of the oldest record that is kept.
     #[inline]
     pub fn start(&self) -> u64 {
-        (self.segments[0].ordinal() << self.shift) + HEADER_SIZE as u64
+        first_offset(&self.segments[0])
     }
 
     /// Offset that the next record will have, unless it begins a new segment.
@@ -96,6 +146,12 @@ impl AlertLog {
         self.indexes.oldest(stream, self.start())
     }
 
+    /// The offset of this message of the stream, if it is kept.
+    pub fn offset(&self, stream: usize, sequence: u64) -> Option<u64> {
+        let is_kept = (self.oldest(stream)..self.next(stream)).contains(&sequence);
+        self.indexes.offset(&mut self.indexes.cursor(stream, sequence)).ok().flatten().filter(|_| is_kept)
+    }
+
     /// A cursor at this number of the stream, which is from [`Self::oldest`] to [`Self::next`].
     pub fn cursor(&self, stream: usize, sequence: u64) -> Cursor {
         self.indexes.cursor(stream, sequence)
@@ -110,12 +166,13 @@ impl AlertLog {
     /// Takes the segment with the ordinal that was [`Self::wanted`].
     pub fn provide(&mut self, segment: Segment) {
         debug_assert_eq!(Some(segment.ordinal()), self.wanted());
+        self.size += segment.bytes().len() as u64;
         self.prepared = Some(segment);
     }
 
     /// True when half of the active segment is used and no next one is there: no new rules are to be taken.
     pub fn nearly_full(&self) -> bool {
-        self.prepared.is_none() && self.place(self.end) > self.segment_size / 2
+        self.prepared.is_none() && place(self.end) > self.segment_size / 2
     }
 
     /// How many records are certain to fit now, of whatever size and audience. To be asked before alerts are taken:
@@ -123,20 +180,50 @@ impl AlertLog {
     #[inline]
     pub fn room(&self) -> usize {
         // That many records need at most one or two chunks of each index.
-        if self.indexes.free_count() < 2 * self.indexes.count() {
+        if self.is_index_low() {
             return 0;
         }
-        let here = (self.segment_size - self.place(self.end)).saturating_sub(CLOSING_SIZE) / RECORD_SIZE_MAX;
-        let ahead = (self.segment_size - HEADER_SIZE - CLOSING_SIZE) / RECORD_SIZE_MAX;
-        (here + if self.prepared.is_some() { ahead } else { 0 }).min(CHUNK)
+        let here = (self.segment_size - place(self.end)).saturating_sub(CLOSING_SIZE) / RECORD_SIZE_MAX;
+        let used = HEADER_SIZE + marks::head_size(self.accounts.len()) + CLOSING_SIZE;
+        let ahead = self.prepared.as_ref().map_or(0, |next| (next.bytes().len() - used) / RECORD_SIZE_MAX);
+        (here + ahead).min(CHUNK)
     }
 
-    /// Keeps the retention: hands out what is past it, once a call, to be unmapped and deleted.
-    pub fn retired(&mut self) -> Option<Segment> {
-        if self.retired.is_none() && self.indexes.free_count() < 2 * self.indexes.count() {
-            self.shed();
+    /// Size of all segments, the prepared one included, in bytes.
+    #[inline]
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Its segments, oldest first, the prepared one not included.
+    pub fn segments(&self) -> &VecDeque<Segment> {
+        &self.segments
+    }
+
+    /// Hands out the oldest segment, to be unmapped and deleted; never the active one.
+    pub fn retire(&mut self) -> Option<Segment> {
+        if self.segments.len() < 2 {
+            return None;
         }
-        self.retired.take()
+        let oldest = self.segments.pop_front()?;
+        self.size -= oldest.bytes().len() as u64;
+        self.indexes.release(self.start());
+        Some(oldest)
+    }
+
+    /// True when the pool of the indexes runs out: the oldest segment is to go before its time.
+    #[inline]
+    pub fn is_index_low(&self) -> bool {
+        self.indexes.free_count() < 2 * self.indexes.count()
+    }
+
+    /// Hands out the oldest segment. When only the active one is there, that is closed early.
+    #[cold]
+    pub fn shed(&mut self) -> Option<Segment> {
+        if self.segments.len() < 2 {
+            self.rotate()?;
+        }
+        self.retire()
     }
 
     /// Appends a message of `size` bytes, which `write` writes. Returns its offset; `None`, and nothing done, when
@@ -150,18 +237,18 @@ impl AlertLog {
         write: impl FnOnce(&mut [u8]),
     ) -> Option<u64> {
         let record_size = Record::size(size);
-        if self.indexes.free_count() < self.indexes.count() {
+        if self.indexes.free_count() < self.indexes.count() && audience != Audience::Nobody {
             return None;
         }
-        if self.place(self.end) + record_size + CLOSING_SIZE > self.segment_size {
+        if place(self.end) + record_size + CLOSING_SIZE > self.segment_size {
             self.rotate()?;
         }
         let offset = self.end;
         let number = self.indexes.next(DROP_COPY);
         let sequence = self.note(audience, offset);
-        let place = self.place(offset);
+        let at = place(offset);
         let active = self.segments.back_mut()?;
-        Record::write(&mut active.bytes_mut()[place..], (number, sequence, audience, locate), size, write);
+        Record::write(&mut active.bytes_mut()[at..], (number, sequence, audience, locate), size, write);
         self.end += record_size as u64;
         Some(offset)
     }
@@ -185,46 +272,45 @@ impl AlertLog {
         }
     }
 
-    /// Closes the active segment and makes the prepared one active.
+    /// Closes the active segment and makes the prepared one active. The closing mark comes last: without it the next segment
+    /// is not part of the log.
     #[cold]
     fn rotate(&mut self) -> Option<()> {
         let mut next = self.prepared.take()?;
-        next.begin(self.indexes.next(DROP_COPY));
-        let place = self.place(self.end);
-        if let Some(active) = self.segments.back_mut() {
-            active.bytes_mut()[place..place + 4].copy_from_slice(&CLOSED.to_le_bytes());
-        }
-        self.end = (next.ordinal() << self.shift) + HEADER_SIZE as u64;
+        next.begin(self.indexes.next(DROP_COPY), self.run.ts);
+        let closed_at = place(self.end);
+        self.segment_size = next.bytes().len();
+        self.end = first_offset(&next);
         self.segments.push_back(next);
-        if self.segments.len() > self.segments_max {
-            self.retire();
-        }
+        let Run { boot, ts } = self.run;
+        marks::open(self, &boot, ts);
+        marks::table(self, 0);
+        let before = self.segments.len().checked_sub(2)?;
+        // What another process finds: no closing mark before all that it promises.
+        std::sync::atomic::fence(std::sync::atomic::Ordering::Release);
+        let closed = self.segments[before].bytes_mut().get_mut(closed_at..closed_at + 4)?;
+        closed.copy_from_slice(&CLOSED.to_le_bytes());
         Some(())
     }
 
-    /// The pool of chunks runs out: the oldest segment goes before its time. When only the active one is left, that
-    /// is closed early.
-    #[cold]
-    fn shed(&mut self) {
-        if self.segments.len() > 1 || self.rotate().is_some() {
-            self.retire();
-        }
-    }
-
-    #[cold]
-    fn retire(&mut self) {
-        // None waits to be handed out: there is one rotation at most between two segments that are provided, and the
-        // owner asks for what is retired before it provides.
-        self.retired = self.segments.pop_front();
-        self.indexes.release(self.start());
-    }
-
-    /// Returns when all that is kept is on disk: for a stop.
+    /// For a stop in order: returns when all that is kept is on disk, and the log says so.
     ///
     /// # Errors
     /// What the system says.
-    pub fn sync(&self) -> std::io::Result<()> {
-        self.segments.iter().try_for_each(Segment::sync)
+    pub fn close(&mut self) -> io::Result<()> {
+        self.segments.iter().try_for_each(Segment::sync)?;
+        self.segments[0].sync_directory()?;
+        let ts = self.run.ts;
+        marks::close(self, ts);
+        self.sync_active()
+    }
+
+    /// Returns when the active segment is on disk.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn sync_active(&self) -> io::Result<()> {
+        self.segments.back().map_or(Ok(()), Segment::sync)
     }
 
     /// The record at this offset; `None` when it is past the retention or nothing is there.
@@ -239,7 +325,7 @@ impl AlertLog {
         if next == self.end || self.record(next).is_some() {
             return Some(next);
         }
-        Some((((next >> self.shift) + 1) << self.shift) + HEADER_SIZE as u64)
+        Some((((next >> SHIFT) + 1) << SHIFT) + HEADER_SIZE as u64)
     }
 
     /// The packets from the cursor on, as many as `out` has places for, ready to be written. Returns how many.
@@ -269,27 +355,33 @@ impl AlertLog {
 
     /// The bytes of all segments that are kept, behind their headers, each with the offset of its first byte.
     pub fn bytes(&self) -> impl Iterator<Item = (u64, &[u8])> {
-        let behind_header = |segment: &Segment| (segment.ordinal() << self.shift) + HEADER_SIZE as u64;
-        self.segments.iter().map(move |segment| (behind_header(segment), &segment.bytes()[HEADER_SIZE..]))
+        self.segments.iter().map(move |segment| (first_offset(segment), &segment.bytes()[HEADER_SIZE..]))
+    }
+
+    /// All records that are kept, marks and internal ones included, each with its offset.
+    pub fn records(&self) -> impl Iterator<Item = (u64, Record<'_>)> {
+        let mut at = self.start();
+        std::iter::from_fn(move || {
+            let found = (at, self.record(at).filter(|_| at != self.end)?);
+            at = self.following(at)?;
+            Some(found)
+        })
     }
 
     #[inline]
     fn bytes_at(&self, offset: u64) -> Option<&[u8]> {
-        let segment = (offset >> self.shift).checked_sub(self.segments[0].ordinal())?;
-        self.segments.get(segment as usize)?.bytes().get(self.place(offset)..)
-    }
-
-    #[inline]
-    fn place(&self, offset: u64) -> usize {
-        (offset & ((1 << self.shift) - 1)) as usize
+        let segment = (offset >> SHIFT).checked_sub(self.segments[0].ordinal())?;
+        self.segments.get(segment as usize)?.bytes().get(place(offset)..)
     }
 }
 
-/// A queue that holds `first` and never grows.
-fn with_room(first: Segment, capacity: usize) -> VecDeque<Segment> {
-    let mut segments = VecDeque::with_capacity(capacity);
-    segments.push_back(first);
-    segments
+#[inline]
+fn place(offset: u64) -> usize {
+    (offset & ((1 << SHIFT) - 1)) as usize
+}
+
+fn first_offset(segment: &Segment) -> u64 {
+    (segment.ordinal() << SHIFT) + HEADER_SIZE as u64
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@
 //!                    +-- busts --------+ walks the log and appends what was busted
 //! ```
 //!
-//! A session sends from its own position in the log: a slow client holds up nobody, needs no queue, and resumes.
+//! A session sends from its own position in the log: a slow client holds up nobody, needs no queue, and resumes. The log
+//! survives the process: [`logs`] has all that are kept, [`log::opened`] reads one back, and [`history`] hands it to recovery.
 
 pub mod agent;
 pub mod busts;
@@ -14,6 +15,8 @@ pub mod history;
 pub mod index;
 pub mod intake;
 pub mod log;
+pub mod logs;
+pub mod marks;
 pub mod preparer;
 pub mod record;
 pub mod segment;

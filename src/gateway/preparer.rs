@@ -1,19 +1,21 @@
-//! The worker that prepares the log's next segment and removes the oldest, off the path.
+//! The worker that prepares the log's next segment and removes what is past the retention, off the path.
 //!
 //! Allocating and touching 64 MiB takes tens of milliseconds, and deleting can wait for the disk: the gateway asks
 //! here and goes on. The channels are bounded and never waited for.
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
 
+use super::history::GONE;
+use super::logs::Retired;
 use super::segment::Segment;
 use crate::soup::login::SessionId;
 use crate::sys::aside::{Aside, Worker};
 
 enum Task {
     Prepare(u64),
-    Remove(Segment),
+    Remove(Retired),
 }
 
 /// Where its segments are and what they look like.
@@ -56,11 +58,7 @@ impl Preparer {
         let worker = aside.begin("log-preparer", incoming, move |task| {
             match task {
                 Some(Task::Prepare(ordinal)) => drop(finished.send(shape.create(ordinal))),
-                Some(Task::Remove(segment)) => {
-                    if let Err(error) = segment.remove() {
-                        tracing::warn!(%error, "a segment past the retention could not be deleted");
-                    }
-                }
+                Some(Task::Remove(retired)) => remove(retired),
                 None => return false,
             }
             true
@@ -91,17 +89,31 @@ impl Preparer {
         }
     }
 
-    /// Has a segment unmapped and deleted. When the worker is far behind this does it itself: late, but bounded.
-    pub fn remove(&mut self, segment: Segment) {
+    /// Has it unmapped and deleted. When the worker is far behind this does it itself: late, but bounded.
+    pub fn remove(&mut self, retired: Retired) {
         if let Some(tasks) = &self.tasks
-            && let Err(refused) = tasks.try_send(Task::Remove(segment))
+            && let Err(TrySendError::Full(Task::Remove(retired)) | TrySendError::Disconnected(Task::Remove(retired))) =
+                tasks.try_send(Task::Remove(retired))
         {
-            let (std::sync::mpsc::TrySendError::Full(task) | std::sync::mpsc::TrySendError::Disconnected(task)) =
-                refused;
-            if let Task::Remove(segment) = task {
-                let _ = segment.remove();
-            }
+            remove(retired);
         }
+    }
+}
+
+fn remove(retired: Retired) {
+    let result = match retired {
+        Retired::Segment(segment) => segment.remove(),
+        Retired::Session(kept) => {
+            let directory = kept.directory.clone();
+            drop(kept);
+            // First it is written down that something is missing, then it is.
+            let name = directory.file_name().unwrap_or_default().as_encoded_bytes();
+            let written = std::fs::write(directory.with_file_name(GONE), name);
+            written.and_then(|()| std::fs::remove_dir_all(directory))
+        }
+    };
+    if let Err(error) = result {
+        tracing::warn!(%error, "what is past the retention could not be deleted");
     }
 }
 

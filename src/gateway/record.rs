@@ -12,8 +12,9 @@
 //! The record's own numbers are little-endian. `length` counts header and packet, without the padding to 8; it is
 //! written last, so a record is there as a whole or not at all. The CRC32C covers what follows it, up to the length.
 //! `number` is the message's sequence number in a drop copy's stream (of an internal record: that of the next one that
-//! is sent), `sequence` that in its account's stream (0 when it goes to everyone or nobody). `packet` is the ready
-//! Sequenced Data packet. Everything that the indexes hold can be rebuilt from this: see [`scan`].
+//! is sent), `sequence` that in its account's stream (0 when it goes to everyone or nobody); `account` is its place among
+//! the log's accounts ([`super::marks`]). `packet` is the ready Sequenced Data packet. Everything that the indexes hold can
+//! be rebuilt from this: see [`super::log::opened`].
 
 use crate::model::AccountId;
 use crate::soup::packet::{self, kind};
@@ -130,20 +131,46 @@ pub fn stride(bytes: &[u8]) -> Option<usize> {
     length(bytes).map(|length| length.next_multiple_of(8))
 }
 
+/// What stands at a place of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next<'a> {
+    /// A whole record, and how far it is to what follows.
+    Record(Record<'a>, usize),
+    /// The closing mark: the log goes on in the next segment.
+    Closed,
+    /// Nothing yet.
+    Nothing,
+    /// Something that is not whole, or whose CRC32C or padding is wrong.
+    Broken,
+}
+
+/// What stands at the start of `bytes`, with nothing taken for granted.
+pub fn next(bytes: &[u8]) -> Next<'_> {
+    let whole = || {
+        let body = bytes.get(8..length(bytes)?)?;
+        let crc = u32::from_le_bytes(*bytes.get(4..)?.first_chunk::<4>()?);
+        let padding = bytes.get(length(bytes)?..stride(bytes)?)?;
+        let is_right = crc32c::crc32c(body) == crc && padding.iter().all(|byte| *byte == 0);
+        Some(Next::Record(Record::read(bytes).filter(|_| is_right)?, stride(bytes)?))
+    };
+    match bytes.first_chunk::<4>().map(|length| u32::from_le_bytes(*length)) {
+        Some(CLOSED) => Next::Closed,
+        Some(0) => Next::Nothing,
+        _ => whole().unwrap_or(Next::Broken),
+    }
+}
+
 /// The whole records of a segment's bytes behind its header, in order, each with its offset in `bytes`. Ends at the
 /// first one that is not whole or whose CRC32C is wrong.
 pub fn scan(bytes: &[u8]) -> impl Iterator<Item = (usize, Record<'_>)> {
     let mut at = 0;
-    std::iter::from_fn(move || {
-        let rest = bytes.get(at..)?;
-        let body = rest.get(8..length(rest)?)?;
-        let crc = u32::from_le_bytes(*rest.get(4..)?.first_chunk::<4>()?);
-        if crc32c::crc32c(body) != crc {
-            return None;
+    std::iter::from_fn(move || match next(bytes.get(at..)?) {
+        Next::Record(record, stride) => {
+            let found = (at, record);
+            at += stride;
+            Some(found)
         }
-        let found = (at, Record::read(rest)?);
-        at += stride(rest)?;
-        Some(found)
+        _ => None,
     })
 }
 

@@ -7,7 +7,10 @@
 use std::io::{self, IoSlice, Write};
 
 use super::index::{Cursor, Lagged};
-use super::log::AlertLog;
+use super::log::{AlertLog, DROP_COPY, stream_of};
+use super::logs::Logs;
+use super::marks::Name;
+use super::wire;
 use crate::limits::{GATEWAY_PAYLOAD_SIZE_MAX, PACKETS_PER_SEND, SOUP_BUFFER_SIZE_MIN};
 use crate::model::Nanos;
 use crate::soup::buffer::Buffer;
@@ -46,7 +49,8 @@ pub struct Client {
     /// Whether it is being closed.
     pub ending: Ending,
     outgoing: Buffer,
-    cursor: Option<Cursor>,
+    /// The number of the log that it reads, and where it stands in it.
+    cursor: Option<(usize, Cursor)>,
 }
 
 impl Client {
@@ -60,22 +64,21 @@ impl Client {
         }
     }
 
-    /// Answers a login whose credentials were good: it reads `stream` from where it asked.
+    /// Answers a login whose credentials were good: it reads the stream of this account, or the drop copy's, from where it
+    /// asked, in the session that it asked for.
     ///
     /// # Errors
     /// When it asked for what is not there; it is not answered yet then.
-    pub fn accept(
-        &mut self,
-        login: &Login,
-        session: &SessionId,
-        log: &AlertLog,
-        stream: usize,
-        now: Nanos,
-    ) -> Result<(), Reject> {
-        let start = login.start(session, log.oldest(stream), log.next(stream))?;
+    pub fn accept(&mut self, login: &Login, logs: &Logs, account: Option<&Name>, now: Nanos) -> Result<(), Reject> {
+        let gone = Reject::SessionNotAvailable;
+        let number = logs.find(&login.session).ok_or(gone)?;
+        let (log, session) = logs.get(number).zip(logs.session_of(number)).ok_or(gone)?;
+        // A session that is over knows no account that came later.
+        let stream = account.map_or(Some(DROP_COPY), |name| log.account(name).map(stream_of)).ok_or(gone)?;
+        let start = login.start(&session, log.oldest(stream), log.next(stream))?;
         self.connection.accept(login, now);
-        self.cursor = Some(log.cursor(stream, start));
-        let _ = self.outgoing.push(&packet::accepted(session, start));
+        self.cursor = Some((number, log.cursor(stream, start)));
+        let _ = self.outgoing.push(&packet::accepted(&session, start));
         Ok(())
     }
 
@@ -93,21 +96,19 @@ impl Client {
         self.ending = Ending::Since(now);
     }
 
-    /// Begins the close with End of Session.
-    pub fn end_session(&mut self, now: Nanos) {
-        let _ = self.outgoing.push(&packet::END_OF_SESSION);
-        self.ending = Ending::Since(now);
-    }
-
-    /// True when a message is there for it that it was not sent.
+    /// True when something is there for it that it was not sent: a message, or the end of a session that is over.
     #[inline]
-    pub fn is_behind(&self, log: &AlertLog) -> bool {
-        self.cursor.is_some_and(|cursor| cursor.sequence < log.next(cursor.index))
+    pub fn is_behind(&self, logs: &Logs) -> bool {
+        self.cursor.is_some_and(|(number, cursor)| {
+            logs.is_over(number) || logs.get(number).is_none_or(|log| cursor.sequence < log.next(cursor.index))
+        })
     }
 
     /// True when what it wants next is past the retention.
-    pub fn is_lagged(&self, log: &AlertLog) -> bool {
-        self.cursor.is_some_and(|cursor| cursor.sequence < log.oldest(cursor.index))
+    pub fn is_lagged(&self, logs: &Logs) -> bool {
+        self.cursor.is_some_and(|(number, cursor)| {
+            logs.get(number).is_none_or(|log| cursor.sequence < log.oldest(cursor.index))
+        })
     }
 
     /// True when nothing is left in `outgoing`.
@@ -116,14 +117,14 @@ impl Client {
     }
 
     /// Puts a heartbeat out if one is due and nothing else is there to send.
-    pub fn beat(&mut self, log: &AlertLog, now: Nanos) {
-        if self.connection.heartbeat_due(now) && self.outgoing.is_empty() && !self.is_behind(log) {
+    pub fn beat(&mut self, logs: &Logs, now: Nanos) {
+        if self.connection.heartbeat_due(now) && self.outgoing.is_empty() && !self.is_behind(logs) {
             let _ = self.outgoing.push(&packet::SERVER_HEARTBEAT);
         }
     }
 
     /// Sends what there is: one bounded write.
-    pub fn send(&mut self, log: &AlertLog, socket: &mut impl Write, now: Nanos) -> Flow {
+    pub fn send(&mut self, logs: &Logs, socket: &mut impl Write, now: Nanos) -> Flow {
         if !self.outgoing.is_empty() {
             match socket.write(self.outgoing.filled()) {
                 Ok(count) => {
@@ -136,17 +137,28 @@ impl Client {
                 return Flow::More;
             }
         }
-        match self.cursor {
-            Some(cursor) if self.ending == Ending::No && self.is_behind(log) => {
-                self.send_packets(cursor, log, socket, now).unwrap_or(Flow::Lagged)
-            }
-            _ => Flow::CaughtUp,
+        let Some((number, cursor)) = self.cursor.filter(|_| self.ending == Ending::No) else { return Flow::CaughtUp };
+        let Some(log) = logs.get(number) else { return Flow::Lagged };
+        if cursor.sequence < log.next(cursor.index) {
+            return self.send_packets((number, cursor), log, socket, now).unwrap_or(Flow::Lagged);
         }
+        match logs.session_of(number + 1) {
+            Some(next) => self.end_session(next, now),
+            None => Flow::CaughtUp,
+        }
+    }
+
+    /// Begins the close of a session that is over: says which one follows it, then End of Session. `outgoing` is empty.
+    fn end_session(&mut self, next: SessionId, now: Nanos) -> Flow {
+        let _ = self.outgoing.push_packet(kind::DEBUG, &wire::follows(&next));
+        let _ = self.outgoing.push(&packet::END_OF_SESSION);
+        self.ending = Ending::Since(now);
+        Flow::More
     }
 
     fn send_packets(
         &mut self,
-        mut cursor: Cursor,
+        (number, mut cursor): (usize, Cursor),
         log: &AlertLog,
         socket: &mut impl Write,
         now: Nanos,
@@ -174,9 +186,10 @@ impl Client {
             sent += 1;
         }
         log.step(&mut cursor, sent)?;
-        self.cursor = Some(cursor);
+        self.cursor = Some((number, cursor));
         self.connection.sent(now);
-        Ok(if self.is_behind(log) || !self.outgoing.is_empty() { Flow::More } else { Flow::CaughtUp })
+        let is_behind = cursor.sequence < log.next(cursor.index);
+        Ok(if is_behind || !self.outgoing.is_empty() { Flow::More } else { Flow::CaughtUp })
     }
 }
 

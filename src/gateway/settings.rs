@@ -3,23 +3,27 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::log::{DROP_COPY, stream_of};
+use super::logs::Retention;
+use super::marks::{self, BootId, Name};
 use crate::limits;
 use crate::model::AccountId;
 use crate::soup::login::{Credentials, Logins};
 use crate::soup::server::Deadlines;
+use crate::sys::boot::boot_id;
 
 /// Settings of the gateway.
 #[derive(Clone, Debug)]
 pub struct GatewaySettings {
     /// Where it listens; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// Below it each start makes a directory for its log, named after its session.
+    /// Below it each session has a directory for its log, named after it.
     pub directory: PathBuf,
     /// Size of a segment of the log: whole pages of 4 KiB.
     pub segment_size: usize,
-    /// Segments that are kept, in bytes, the prepared one included; at least three are.
-    pub retention_size: u64,
+    /// What is kept of all sessions.
+    pub retention: Retention,
+    /// This boot of the machine: in another one only a log that was closed in order goes on.
+    pub boot: BootId,
     /// Prints remembered a shard, for the naming of alerts when a print is broken.
     pub prints_max: usize,
     /// Connections at a time.
@@ -49,6 +53,9 @@ pub enum SettingsError {
     /// The segment size.
     #[error("segment size {0}: expected a multiple of 4096 from {min} to {max}", min = limits::SEGMENT_SIZE_MIN, max = limits::SEGMENT_SIZE_MAX)]
     SegmentSize(usize),
+    /// Accounts and segments.
+    #[error("{0} accounts: their table takes more than a quarter of a segment; expected segments of {1} bytes or more")]
+    Accounts(usize, usize),
     /// A name that does not fit its field.
     #[error("account name '{0}': expected 1 to 6 printable characters without space")]
     AccountName(String),
@@ -70,8 +77,8 @@ pub struct Access {
     pub login: usize,
     /// Whose it is.
     pub account: AccountId,
-    /// The stream that it reads.
-    pub stream: usize,
+    /// The account whose stream it reads; `None`: the drop copy's.
+    pub reads: Option<Name>,
 }
 
 /// The accounts, made ready for use.
@@ -81,7 +88,7 @@ pub struct Tables {
     /// How many logins there are.
     pub login_count: usize,
     /// The accounts' names by number, padded.
-    pub names: Vec<[u8; 6]>,
+    pub names: Vec<Name>,
 }
 
 impl GatewaySettings {
@@ -91,7 +98,8 @@ impl GatewaySettings {
             listen,
             directory,
             segment_size: 1 << 26,
-            retention_size: 1 << 30,
+            retention: Retention { size: 1 << 30, time: limits::RETENTION_TIME },
+            boot: boot_id(),
             prints_max: limits::BUSTS_MAX,
             sessions_max: limits::GATEWAY_SESSIONS_MAX,
             deadlines: Deadlines::default(),
@@ -118,11 +126,15 @@ impl GatewaySettings {
             // A name has the form of a user; the password here is a stand-in.
             let name = Credentials::new(&account.name, "-");
             names[number] = name.ok_or_else(|| SettingsError::AccountName(account.name.clone()))?.user;
-            let stream = if account.drop_copy { DROP_COPY } else { stream_of(account.account) };
+            let reads = Some(names[number]).filter(|_| !account.drop_copy);
             for (user, password) in &account.logins {
                 let credentials = Credentials::new(user, password).ok_or_else(|| SettingsError::Login(user.clone()))?;
-                logins.push((credentials, Access { login: logins.len(), account: account.account, stream }));
+                logins.push((credentials, Access { login: logins.len(), account: account.account, reads }));
             }
+        }
+        let table = marks::head_size(names.len());
+        if table > self.segment_size / 4 {
+            return Err(SettingsError::Accounts(names.len(), 4 * table));
         }
         let count = logins.len();
         let twice = |credentials: Credentials| {

@@ -48,6 +48,21 @@
 //! | 59 | 8 | ts_log | the alert log took it |
 
 use crate::model::{Alert, AlertKind, Comparison, Nanos, Price, Reason, Signal, Symbol};
+use crate::soup::login::{SESSION_SIZE, SessionId};
+
+/// Debug text before the close when the engine stops: the session is not over.
+pub const STOPS: &str = "the engine stops: come back with this session and your next number";
+const FOLLOWS: &[u8] = b"the session is over, and followed by ";
+
+/// Debug text before the end of a session that is over: the session that follows it are its last ten bytes.
+pub fn follows(next: &SessionId) -> Vec<u8> {
+    [FOLLOWS, next.bytes()].concat()
+}
+
+/// The session that a Debug text says to follow.
+pub fn following(text: &[u8]) -> Option<SessionId> {
+    text.strip_prefix(FOLLOWS)?.first_chunk::<SESSION_SIZE>().map(|id| SessionId(*id))
+}
 
 /// Size of `A`, `E`, `M` and `R`.
 pub const RULE_SIZE: usize = 129;

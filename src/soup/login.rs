@@ -135,6 +135,7 @@ impl Login {
     /// |---|---|
     /// | another session | refused |
     /// | 0 or blank | `next`: only what comes after; the newest existing message is not sent again |
+    /// | 1 without a session | `oldest`: who names no session has seen nothing of it, and misses nothing unknowingly |
     /// | below `oldest` | refused: gone |
     /// | `oldest` to `next` | that number |
     /// | beyond `next` | refused: client and server disagree, and starting anywhere would hide it |
@@ -147,6 +148,7 @@ impl Login {
         match self.sequence {
             _ if !is_ours => Err(Reject::SessionNotAvailable),
             0 => Ok(next),
+            1 if wanted.is_empty() => Ok(oldest),
             n if (oldest..=next).contains(&n) => Ok(n),
             _ => Err(Reject::SessionNotAvailable),
         }
@@ -292,6 +294,8 @@ mod tests {
         assert_eq!(start(b"          ", 0), Ok(9), "0: only what comes after");
         assert_eq!(start(b"7         ", 3), Ok(3), "the oldest kept, padded elsewhere");
         assert_eq!(start(b"         7", 9), Ok(9), "nothing old");
+        assert_eq!(start(b"          ", 1), Ok(3), "all there is");
+        assert_eq!(start(b"         7", 1), refused, "gone, and it was asked for by name");
         assert_eq!(start(b"          ", 2), refused, "gone");
         assert_eq!(start(b"          ", 10), refused, "beyond the end");
         assert_eq!(start(b"         8", 0), refused, "another session");

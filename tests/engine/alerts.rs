@@ -5,9 +5,9 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use hairtrigger::client::{Client, Event, Request as Login};
+use hairtrigger::client::{Client, ClientError, Event, Request as Login};
 use hairtrigger::control::wire::{Answer, Body};
-use hairtrigger::gateway::wire::{Announcement, Kind, Message, RuleMessage};
+use hairtrigger::gateway::wire::{Announcement, Kind, Message, RuleMessage, STOPS};
 use hairtrigger::model::{Reason, flag};
 use hairtrigger::rules_csv::{Op, RulesFile};
 
@@ -21,10 +21,10 @@ pub struct Told {
     pub announcements: Vec<Announcement>,
 }
 
-/// A client that reads on a thread of its own, to the end of the session.
+/// A client that reads on a thread of its own, until the engine stops.
 pub struct Reader {
     messages: Receiver<Message>,
-    /// True when the stream ended as it should.
+    /// True when the engine said that it stops.
     thread: JoinHandle<bool>,
     told: Told,
 }
@@ -41,6 +41,7 @@ impl Reader {
             Client::connect(address, &Login::new(user, PASSWORD).expect("a login")).expect("the alert port");
         let (sender, messages) = channel();
         let thread = std::thread::spawn(move || {
+            let mut stops = false;
             loop {
                 match client.receive() {
                     Ok(Event::Sequenced(_, message)) => {
@@ -49,7 +50,8 @@ impl Reader {
                             return false;
                         }
                     }
-                    Ok(Event::End) => return true,
+                    Ok(Event::Debug(text)) => stops = text == STOPS.as_bytes(),
+                    Err(ClientError::Closed) if stops => return true,
                     Ok(_) => (),
                     Err(error) => panic!("the alert stream broke off: {error}"),
                 }
@@ -68,10 +70,10 @@ impl Reader {
         }
     }
 
-    /// All there was, once the engine has ended the session.
+    /// All there was, once the engine has stopped.
     pub fn finish(mut self) -> Told {
         self.messages.iter().for_each(|message| self.told.add(message));
-        assert!(self.thread.join().expect("the reader does not panic"), "no end of session");
+        assert!(self.thread.join().expect("the reader does not panic"), "the engine did not say that it stops");
         self.told
     }
 }

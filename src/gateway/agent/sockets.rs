@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mio::{Interest, Token};
 
-use super::super::log::AlertLog;
+use super::super::logs::Logs;
 use super::super::session::{Client, Ending, Flow};
 use super::{Access, GatewayAgent, LISTENER};
 use crate::limits;
@@ -35,9 +35,9 @@ pub(super) struct Peer {
 impl Peer {
     /// True when something is to be sent, be it the end of our side, and its socket may take it.
     #[inline]
-    fn is_owed(&self, log: &AlertLog) -> bool {
+    fn is_owed(&self, logs: &Logs) -> bool {
         let is_ending = self.client.ending != Ending::No;
-        let is_behind = !is_ending && self.client.is_behind(log);
+        let is_behind = !is_ending && self.client.is_behind(logs);
         !self.is_blocked && (is_behind || !self.client.is_flushed() || (is_ending && !self.is_half_closed))
     }
 }
@@ -52,7 +52,7 @@ impl GatewayAgent {
                 work += 1;
                 self.read(place, now);
             }
-            if self.peers[place].as_ref().is_some_and(|peer| peer.is_owed(&self.log)) {
+            if self.peers[place].as_ref().is_some_and(|peer| peer.is_owed(&self.logs)) {
                 work += self.send(place, now);
             }
         }
@@ -65,7 +65,7 @@ impl GatewayAgent {
             return 0;
         }
         let mut socket = self.timing.socket(&mut peer.socket, &self.clock);
-        let flow = peer.client.send(&self.log, &mut socket, now);
+        let flow = peer.client.send(&self.logs, &mut socket, now);
         if let Some(times) = socket.seen(self.ts_logged) {
             (self.on_written)(times);
         }
@@ -167,7 +167,7 @@ impl GatewayAgent {
         let Some(access) = self.logins.find(&login.credentials).copied().filter(admits) else {
             return self.refuse(place, Reject::NotAuthorized, now);
         };
-        if let Err(reason) = peer.client.accept(login, &self.session, &self.log, access.stream, now) {
+        if let Err(reason) = peer.client.accept(login, &self.logs, access.reads.as_ref(), now) {
             return self.refuse(place, reason, now);
         }
         peer.login = Some(access.login);
@@ -298,7 +298,7 @@ impl GatewayAgent {
                 Ending::Since(since) if now.saturating_sub(since) >= limits::LINGER => self.close_now(place),
                 Ending::Since(_) => {}
                 // One whose socket is full does not find out by sending.
-                Ending::No if peer.client.is_lagged(&self.log) => self.cut_lagged(place, now),
+                Ending::No if peer.client.is_lagged(&self.logs) => self.cut_lagged(place, now),
                 Ending::No => match peer.client.connection.overdue(now) {
                     // What has come and was not read yet is read first: then it may not be silent at all.
                     Some(_) if peer.is_readable => {}
@@ -307,10 +307,10 @@ impl GatewayAgent {
                         peer.client.cut(&violation.to_string(), now);
                         self.send(place, now);
                     }
-                    None => peer.client.beat(&self.log, now),
+                    None => peer.client.beat(&self.logs, now),
                 },
             }
-            self.has_more |= self.peers[place].as_ref().is_some_and(|peer| peer.is_owed(&self.log));
+            self.has_more |= self.peers[place].as_ref().is_some_and(|peer| peer.is_owed(&self.logs));
         }
     }
 }

@@ -1,5 +1,6 @@
 //! From alerts to records: names, sessions of the feed, broken trades.
 
+use super::super::log::Run;
 use super::super::preparer::Shape;
 use super::super::record;
 use super::*;
@@ -13,6 +14,7 @@ const SEGMENT_SIZE_MIN: usize = limits::SEGMENT_SIZE_MIN as usize;
 struct Bench {
     shape: Shape,
     log: AlertLog,
+    retention: u64,
     rings: Vec<Sender<Alert>>,
     intake: Intake,
     _directory: tempfile::TempDir,
@@ -23,15 +25,18 @@ impl Bench {
         let directory = tempfile::tempdir().unwrap();
         let session = SessionId(*b"0000000001");
         let shape = Shape { directory: directory.path().into(), segment_size: SEGMENT_SIZE_MIN, session };
-        let log = AlertLog::new(shape.create(0).unwrap(), retention as u64, 2);
+        let names = [*b"first ", *b"second"];
+        let retention = retention.max(3 * SEGMENT_SIZE_MIN) as u64;
+        let run = Run { boot: [1; 16], ts: 1 };
+        let log = AlertLog::new(shape.create(0).unwrap(), &names, retention, run);
         let (rings, receivers): (Vec<_>, Vec<_>) = (0..2).map(|_| ring(1 << 14, Alert::new(AlertKind::Alert))).unzip();
-        let intake = Intake::new(receivers, vec![*b"first ", *b"second"], prints_max);
-        Bench { shape, log, rings, intake, _directory: directory }
+        let intake = Intake::new(receivers, &names, &log, prints_max);
+        Bench { shape, log, retention, rings, intake, _directory: directory }
     }
 
     fn cycle(&mut self) -> usize {
-        if let Some(segment) = self.log.retired() {
-            segment.remove().unwrap();
+        if self.log.size() > self.retention {
+            self.log.retire().into_iter().for_each(|segment| segment.remove().unwrap());
         }
         if let Some(ordinal) = self.log.wanted() {
             self.log.provide(self.shape.create(ordinal).unwrap());
@@ -47,7 +52,7 @@ impl Bench {
     /// All messages that are kept, in order.
     fn messages(&self) -> Vec<Message> {
         let records = self.log.bytes().flat_map(|(_, bytes)| record::scan(bytes));
-        records.map(|(_, found)| Message::read(found.message()).unwrap()).collect()
+        records.filter_map(|(_, found)| Message::read(found.message())).collect()
     }
 }
 
