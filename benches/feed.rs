@@ -1,10 +1,11 @@
-//! What does one message cost: decoded, with its order tracked, with the book kept, and all the way through a shard?
+//! What does one message cost: decoded, with its order tracked, with the book kept, and all the way through a shard, where
+//! books are kept for no symbol, for every hundredth one, or for all?
 //!
 //! Canonical: a generated day of 50,000,000 messages of 8,000 symbols, made in pieces of a million between the timings; then
 //! the file given with `--file PATH` (a plain BinaryFILE), run again and again. Per message type each message is timed alone,
 //! and the cost of the clock taken off: nothing overlaps then, so these sum to more than the mix.
 //!
-//!     cargo bench --bench feed [-- --messages N] [--file FEED]
+//!     cargo bench --bench feed [-- --messages N] [--stage NAME] [--file FEED]
 
 mod common;
 
@@ -20,21 +21,22 @@ const FILE_MESSAGES: usize = 5_000_000;
 fn main() {
     let args = Args::read();
     let messages = args.number("messages", 50_000_000, 30_000);
+    let stages = || Stage::ALL.into_iter().filter(|stage| args.text("stage").is_none_or(|name| name == stage.name()));
     println!("a generated day of {messages} messages, 8,000 symbols");
-    for stage in Stage::ALL {
-        generated(stage, messages);
+    stages().for_each(|stage| generated(stage, messages));
+    for stage in stages().filter(|stage| [Stage::Orders, Stage::Shard, Stage::ShardAll].contains(stage)) {
+        by_type(stage, messages.min(4 * PIECE));
     }
-    by_type(Stage::Orders, messages.min(4 * PIECE));
-    by_type(Stage::Shard, messages.min(4 * PIECE));
     if let Some(path) = args.text("file") {
         println!("{path}");
         let file = Messages::of_file(std::fs::read(path).expect("the file can be read"));
-        Stage::ALL.into_iter().for_each(|stage| of_file(stage, &file));
+        stages().for_each(|stage| of_file(stage, &file));
     }
 }
 
 fn generated(stage: Stage, messages: usize) {
-    let (mut day, mut piece, mut track) = (day(messages), Messages::default(), Track::new(stage, 1 << 19));
+    let (mut day, mut piece) = (day(messages), Messages::default());
+    let mut track = Track::new(stage, 1 << 19, day.prices().map(|(symbol, _)| symbol));
     let (mut elapsed, mut on_core, mut taken) = (0.0, 0.0, 0);
     while taken < messages {
         piece.refill(&mut day, PIECE.min(messages - taken));
@@ -51,7 +53,7 @@ fn generated(stage: Stage, messages: usize) {
 }
 
 fn of_file(stage: Stage, file: &Messages) {
-    let mut track = Track::new(stage, 1 << 14);
+    let mut track = Track::new(stage, 1 << 14, file.symbols());
     let mut runs: Vec<f64> = (0..FILE_MESSAGES / file.count.max(1))
         .map(|_| {
             track.begin_day();
@@ -68,7 +70,8 @@ fn of_file(stage: Stage, file: &Messages) {
 /// Nanoseconds of each message of a type, after some others that fill the tables.
 fn by_type(stage: Stage, messages: usize) {
     let clock = clock_ns();
-    let (mut day, mut piece, mut track) = (day(messages), Messages::default(), Track::new(stage, 1 << 19));
+    let (mut day, mut piece) = (day(messages), Messages::default());
+    let mut track = Track::new(stage, 1 << 19, day.prices().map(|(symbol, _)| symbol));
     piece.refill(&mut day, messages / 2);
     track.take(&piece);
     piece.refill(&mut day, messages / 2);

@@ -17,11 +17,13 @@ use hairtrigger::model::{Command, Comparison, Price, RuleCommand, RuleKey, RuleS
 
 /// Rules held in the paths about rules.
 const RULES: usize = 100_000;
-const PATHS: [&str; 10] = [
+const PATHS: [&str; 12] = [
     "decode",
     "decode, orders",
     "decode, orders, books",
     "partition, shard (no rules)",
+    "shard, 1 % with bid rules",
+    "shard, all with bid rules",
     "tick, no rule fires",
     "tick, loop alone",
     "set, new",
@@ -78,7 +80,7 @@ fn messages(stage: Stage, run: usize, operations: usize) {
     // What comes before fills the books: a day's first messages are all adds.
     let mut day = day(1_000_000);
     let (mut before, mut half) = (Messages::default(), Messages::default());
-    let mut track = Track::new(stage, 1 << 16);
+    let mut track = Track::new(stage, 1 << 16, day.prices().map(|(symbol, _)| symbol));
     before.refill(&mut day, 100_000);
     track.take(&before);
     for at in 0..2 {

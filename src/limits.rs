@@ -77,6 +77,10 @@ pub const FIRINGS_PER_CYCLE: usize = 80;
 pub const STORM_SLICE: usize = 16;
 /// Rule slots that a walk (list, remove all of a user) looks at per duty cycle.
 pub const WALK_PER_CYCLE: usize = 1_024;
+/// Places of the order table (32 bytes each) that a shard looks at per duty cycle while it builds books: some 10 us.
+pub const BOOK_PLACES_PER_CYCLE: usize = 4_096;
+/// To put an order into a book costs as much as to look at so many places.
+pub const PLACES_PER_BOOKED_ORDER: usize = 16;
 /// Walks that a shard holds at most; one more waits in its rule ring.
 pub const WALKS_MAX: usize = 256;
 /// Alerts that the gateway takes per duty cycle and shard.

@@ -1,5 +1,6 @@
 //! Feeds to measure with: a generated day piece by piece, or a file that fits in memory; and what is done with them.
 
+use std::collections::BTreeSet;
 use std::hint::black_box;
 
 use hairtrigger::feed::downstream::Downstream;
@@ -10,7 +11,9 @@ use hairtrigger::matcher::book::{Book, Levels};
 use hairtrigger::matcher::orders::{Order, Orders};
 use hairtrigger::matcher::rules::RuleLimits;
 use hairtrigger::matcher::shard::{Shard, ShardLimits};
-use hairtrigger::model::{Action, MarketEvent, Side};
+use hairtrigger::model::{
+    Action, Command, Comparison, MarketEvent, Price, RuleCommand, RuleKey, RuleSpec, Side, Signal, Symbol,
+};
 use hairtrigger::partition::{Partition, Shards};
 use hairtrigger::synth::{Day, DayParams};
 
@@ -46,6 +49,12 @@ impl Messages {
         }
     }
 
+    /// Those that they name.
+    pub fn symbols(&self) -> impl Iterator<Item = Symbol> {
+        let names: BTreeSet<u64> = self.iter().filter_map(|message| Some(decode(message).ok()?.1?.0)).collect();
+        names.into_iter().map(Symbol)
+    }
+
     /// One after the other.
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
         let mut rest = self.bytes.as_slice();
@@ -72,13 +81,18 @@ pub enum Stage {
     Orders,
     /// And the book kept.
     Books,
-    /// All that a shard does with it, from the partition on, without rules.
+    /// All that a shard does with it, from the partition on, without rules: so without books.
     Shard,
+    /// With a rule on the bid of every hundredth symbol, by activity.
+    ShardSome,
+    /// With one of each: books for all.
+    ShardAll,
 }
 
 impl Stage {
     /// All, each with more than the one before.
-    pub const ALL: [Stage; 4] = [Stage::Decode, Stage::Orders, Stage::Books, Stage::Shard];
+    pub const ALL: [Stage; 6] =
+        [Stage::Decode, Stage::Orders, Stage::Books, Stage::Shard, Stage::ShardSome, Stage::ShardAll];
 
     /// For tables.
     pub fn name(self) -> &'static str {
@@ -87,6 +101,8 @@ impl Stage {
             Stage::Orders => "decode, orders",
             Stage::Books => "decode, orders, books",
             Stage::Shard => "partition, shard (no rules)",
+            Stage::ShardSome => "shard, 1 % with bid rules",
+            Stage::ShardAll => "shard, all with bid rules",
         }
     }
 }
@@ -96,6 +112,16 @@ pub struct Here {
     shard: Shard,
     ahead: Ahead,
     out: Counted,
+}
+
+impl Here {
+    /// Sets a rule on the bid of a symbol, which no bid reaches.
+    fn watch(&mut self, symbol: Symbol) {
+        let spec = RuleSpec::new(Signal::Bid, Comparison::Above, Price(i64::MAX - 1));
+        let command = Command::Set(RuleKey { symbol, ..RuleKey::NONE }, spec);
+        self.shard.command(&RuleCommand { ordinal: 1, feed_time: 0, command }, &mut self.out);
+        assert_eq!(self.out.refused, 0);
+    }
 }
 
 impl Shards for Here {
@@ -121,11 +147,17 @@ pub struct Track {
 }
 
 impl Track {
-    /// With room for so many orders.
-    pub fn new(stage: Stage, orders_max: usize) -> Track {
-        let rules = RuleLimits { rules_max: 1, account_rules_max: vec![], policies_max: 1, fixed: true };
+    /// With room for so many orders, of these symbols.
+    pub fn new(stage: Stage, orders_max: usize, symbols: impl Iterator<Item = Symbol>) -> Track {
+        let rules = RuleLimits { rules_max: 1 << 14, account_rules_max: vec![], policies_max: 1, fixed: true };
         let limits = ShardLimits { rules, symbols_max: 1 << 14, orders_max, levels_max: 1 << 20 };
-        let here = Here { shard: Shard::new(limits), ahead: Ahead::default(), out: Counted::default() };
+        let mut here = Here { shard: Shard::new(limits), ahead: Ahead::default(), out: Counted::default() };
+        let every = match stage {
+            Stage::ShardAll => 1,
+            Stage::ShardSome => 100,
+            _ => usize::MAX,
+        };
+        symbols.step_by(every).take(if every == usize::MAX { 0 } else { usize::MAX }).for_each(|name| here.watch(name));
         Track {
             stage,
             orders: Orders::new(orders_max, false),
@@ -151,7 +183,7 @@ impl Track {
             Stage::Decode => messages.iter().for_each(|message| _ = black_box(decode(message))),
             Stage::Orders => messages.iter().for_each(|message| self.track(message, false)),
             Stage::Books => messages.iter().for_each(|message| self.track(message, true)),
-            Stage::Shard => messages.iter().for_each(|message| self.route(message)),
+            _ => messages.iter().for_each(|message| self.route(message)),
         }
     }
 
@@ -162,7 +194,7 @@ impl Track {
             Stage::Decode => _ = black_box(decode(message)),
             Stage::Orders => self.track(message, false),
             Stage::Books => self.track(message, true),
-            Stage::Shard => self.route(message),
+            _ => self.route(message),
         }
     }
 
@@ -183,7 +215,7 @@ impl Track {
         let book = &mut self.books[usize::from(event.locate)];
         match event.action {
             Action::Add => {
-                let order = Order { price: event.price, size: event.size, side: event.side };
+                let order = Order { price: event.price, size: event.size, side: event.side, in_book: books };
                 Self::add(&mut self.orders, &mut self.levels, book, event.locate, event.order_ref, order, books);
             }
             Action::Execute | Action::ExecuteAtPrice | Action::Cancel => {

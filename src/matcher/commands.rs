@@ -8,7 +8,7 @@ use super::symbols::Rung;
 use crate::limits::COMMANDS_PER_CYCLE;
 use crate::model::{
     Alert, AlertKind, Applied, Command, OnSet, Outcome, Price, Reason, Refusal, RuleCommand, RuleKey, RuleSpec,
-    RuleState, flag,
+    RuleState, Signal, flag,
 };
 
 /// Commands that are looked at ahead.
@@ -50,8 +50,15 @@ impl Shard {
         self.symbols.get(symbol).ladders[rung.ladder].prefetch_for(&self.pool, place);
     }
 
-    /// Carries out a set or a remove, and answers it.
+    /// Carries out a set or a remove, and answers it; a set that needs a book waits until it is built.
     pub(super) fn carry_out(&mut self, command: &RuleCommand, moment: Moment, out: &mut impl Outputs) {
+        if let Command::Set(key, spec) = &command.command
+            && spec.signal != Signal::Last
+            && let Some(symbol) = self.symbols.find(key.symbol)
+            && !self.keep_book(symbol)
+        {
+            return self.hold_for_book(symbol, command, moment);
+        }
         self.counts.commands += 1;
         let done = match &command.command {
             Command::Set(key, spec) => self.set(key, spec, command.ordinal, moment, out),
@@ -83,6 +90,10 @@ impl Shard {
         out: &mut impl Outputs,
     ) -> Result<Outcome, Refusal> {
         let symbol = self.symbols.intern(key.symbol).ok_or(Refusal::SymbolsFull)?;
+        if spec.signal != Signal::Last {
+            let has_book = self.keep_book(symbol);
+            debug_assert!(has_book, "`carry_out` has seen to it, or the symbol is new");
+        }
         let local = LocalKey { user: key.user, symbol, slot: key.slot, account: key.account };
         let old = self.find_living(&local, moment, out);
         if spec.expires_at <= moment.feed_time {

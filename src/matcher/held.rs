@@ -1,8 +1,10 @@
-//! What must wait while a symbol is being fired: its later events and commands, in the order in which they came.
+//! What must wait while a symbol is being fired or its book is built: its later events and commands, in the order in which
+//! they came.
 //!
 //! One message can reach a million rules. They are fired in slices; meanwhile other symbols go on. A *job* is a symbol
 //! being fired; behind it hangs a list of work. All lists share one slab of fixed size. Work that concerns every
-//! symbol (a session change) waits behind all jobs, and everything that comes later behind it.
+//! symbol (a session change) waits behind all jobs, and everything that comes later behind it. A job whose symbol waits
+//! for its book ([`super::books`]) stands aside: it has no turn until it is taken up.
 
 use std::collections::VecDeque;
 
@@ -68,6 +70,7 @@ struct Job {
     symbol: u32,
     firing: Option<Firing>,
     list: List,
+    is_aside: bool,
 }
 
 /// All that waits in a shard.
@@ -79,6 +82,8 @@ pub struct Held {
     jobs_free: Vec<u32>,
     /// Jobs in the order of their turns.
     turns: VecDeque<u32>,
+    /// Jobs that have no turn.
+    aside: usize,
     behind_all: List,
 }
 
@@ -92,6 +97,7 @@ impl Held {
             jobs: Vec::with_capacity(jobs_max),
             jobs_free: Vec::with_capacity(jobs_max),
             turns: VecDeque::with_capacity(jobs_max),
+            aside: 0,
             behind_all: EMPTY,
         }
     }
@@ -101,9 +107,9 @@ impl Held {
         self.free.len() + self.capacity - self.slab.len()
     }
 
-    /// True while no symbol is being fired.
+    /// True while there is no job.
     pub fn is_idle(&self) -> bool {
-        self.turns.is_empty()
+        self.turns.is_empty() && self.aside == 0
     }
 
     /// True while work waits behind all jobs: everything that comes must wait there too.
@@ -112,10 +118,38 @@ impl Held {
         self.behind_all.head != NONE
     }
 
-    /// Makes a job of a symbol. Returns its number.
+    /// Makes a job of a symbol that is to be fired. Returns its number.
     pub fn begin(&mut self, symbol: u32, firing: Firing) -> u32 {
-        let job = Job { symbol, firing: Some(firing), list: EMPTY };
-        let number = match self.jobs_free.pop() {
+        let number = self.add(Job { symbol, firing: Some(firing), list: EMPTY, is_aside: false });
+        self.turns.push_back(number);
+        number
+    }
+
+    /// Makes a job of a symbol that waits for its book. Returns its number.
+    pub fn begin_aside(&mut self, symbol: u32) -> u32 {
+        self.aside += 1;
+        self.add(Job { symbol, firing: None, list: EMPTY, is_aside: true })
+    }
+
+    /// Takes its turns from the current job.
+    pub fn set_current_aside(&mut self) {
+        if let Some(job) = self.turns.pop_front() {
+            self.jobs[job as usize].is_aside = true;
+            self.aside += 1;
+        }
+    }
+
+    /// Gives a job that stands aside its turns (again).
+    pub fn take_up(&mut self, job: u32) {
+        if let Some(Job { is_aside: aside @ true, .. }) = self.jobs.get_mut(job as usize) {
+            *aside = false;
+            self.aside -= 1;
+            self.turns.push_back(job);
+        }
+    }
+
+    fn add(&mut self, job: Job) -> u32 {
+        match self.jobs_free.pop() {
             Some(number) => {
                 self.jobs[number as usize] = job;
                 number
@@ -124,9 +158,7 @@ impl Held {
                 self.jobs.push(job);
                 (self.jobs.len() - 1) as u32
             }
-        };
-        self.turns.push_back(number);
-        number
+        }
     }
 
     /// The job whose turn it is, and its symbol.
@@ -163,6 +195,15 @@ impl Held {
         let mut list = self.jobs[job as usize].list;
         self.push(&mut list, work, moment);
         self.jobs[job as usize].list = list;
+    }
+
+    /// Puts work before all that hangs behind a job.
+    pub fn wait_first(&mut self, job: u32, work: Work, moment: Moment) {
+        let mut first = EMPTY;
+        self.push(&mut first, work, moment);
+        let list = &mut self.jobs[job as usize].list;
+        self.slab[first.head as usize].next = list.head;
+        *list = List { head: first.head, tail: if list.tail == NONE { first.tail } else { list.tail } };
     }
 
     /// The first work behind a job.

@@ -1,4 +1,4 @@
-//! What a market event does in its symbol: orders, then the book, then the signals in their order.
+//! What a market event does in its symbol: orders, then the book if it has one, then the signals in their order.
 
 use super::held::{Firing, Moment};
 use super::orders::Order;
@@ -71,16 +71,21 @@ impl Shard {
             }
             return;
         }
-        let order = Order { price: event.price, size: event.size, side };
-        let Ok(old) = self.orders.put(event.locate, reference, order) else { return self.refuse_order() };
+        let order = Order { price: event.price, size: event.size, side, in_book: false };
+        let Ok((old, order)) = self.orders.put(event.locate, reference, order) else { return self.refuse_order() };
+        let state = self.symbols.get_mut(symbol);
+        let levels = &mut self.levels;
+        let fits = !state.has_book || {
+            order.in_book = state.book.add(levels, side, order.price, order.size).is_ok();
+            order.in_book
+        };
+        if state.has_book {
+            state.note_best(levels, side);
+        }
         if let Some(old) = old {
             self.reduce_level(symbol, &old, old.size);
         }
-        let state = self.symbols.get_mut(symbol);
-        if state.book.add(&mut self.levels, side, order.price, order.size).is_ok() {
-            state.note_best(&self.levels, side);
-        } else {
-            self.orders.remove(event.locate, reference);
+        if !fits {
             self.refuse_order();
         }
     }
@@ -93,6 +98,9 @@ impl Shard {
 
     #[inline]
     fn reduce_level(&mut self, symbol: u32, order: &Order, size: u32) {
+        if !order.in_book {
+            return;
+        }
         let state = self.symbols.get_mut(symbol);
         state.book.reduce(&mut self.levels, order.side, order.price, size.min(order.size));
         state.note_best(&self.levels, order.side);
@@ -102,7 +110,7 @@ impl Shard {
     #[inline]
     fn touched(&mut self, symbol: u32, event: &MarketEvent, moment: Moment, out: &mut impl Outputs) {
         let state = self.symbols.get(symbol);
-        if state.watches_book || state.after_gap != 0 || state.epoch != moment.epoch {
+        if state.watches_book || state.after_gap > 1 || state.epoch != moment.epoch {
             self.update(symbol, event, moment, None, true, out);
         }
     }
@@ -131,7 +139,10 @@ impl Shard {
             state.epoch = moment.epoch;
             state.after_gap = 0b1111;
         }
-        if book && (state.watches_book || state.after_gap != 0) {
+        if book && !state.watches_book {
+            // No rule has missed anything that nobody looked at.
+            state.after_gap &= 1;
+        } else if book {
             for signal in [Signal::Bid, Signal::Ask, Signal::Mid] {
                 if let Some(value) = state.value(signal) {
                     let signal = signal as usize;

@@ -5,12 +5,13 @@
 //!   |- symbols   names, triggers, last prices, ladders
 //!   |- orders, book                                     ladder    sorted entries: thresholds, levels, expiries
 //!   |- rules, index, policies                           hash      keyed, for what comes from outside
-//!   |- market, firing, commands, walk, held
+//!   |- market, firing, commands, walk, books, held
 //! ```
 
 pub mod agent;
 pub mod ahead;
 pub mod book;
+mod books;
 mod commands;
 mod firing;
 mod hash;

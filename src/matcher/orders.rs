@@ -3,6 +3,15 @@
 //! Open addressing with linear probing, at most 3/4 full; a removed entry's followers move up, so there are no
 //! tombstones and a table that lived a day is as quick as a new one. 32 bytes an order, which never lie across two lines.
 //!
+//! ```text
+//!   places   0 ................................ homes - 1 | BEYOND more, the last always free
+//!            entries move down only <----                   a search never comes back to 0
+//! ```
+//!
+//! A search does not wrap around: behind the last home lie places enough for the longest run there ever is. So an entry
+//! only ever moves to a lower place, and who looks at all places from the last down to the first (`books`) misses none,
+//! whatever is put and removed meanwhile; one that it meets twice bears a mark ([`Order::in_book`]).
+//!
 //! Live the capacity is fixed (`orders_live_max`): one order more is refused and counted, and prices that come from
 //! orders are flagged. Offline the table grows.
 
@@ -19,6 +28,8 @@ pub struct Order {
     pub size: u32,
     /// Of the book.
     pub side: Side,
+    /// Its shares are counted in its symbol's book.
+    pub in_book: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -30,15 +41,24 @@ struct Entry {
 }
 
 /// A free place: its size is 0, which no living order's is.
-const FREE: Entry = Entry { reference: 0, order: Order { price: 0, size: 0, side: Side::Bid }, locate: 0 };
+const FREE: Entry =
+    Entry { reference: 0, order: Order { price: 0, size: 0, side: Side::Bid, in_book: false }, locate: 0 };
+
+/// Places behind the last home. Runs of a table 3/4 full shorten by a factor e every 30 places or so: one that reaches so
+/// far is not to be expected in the life of any table, and an order that would make it so is refused like one too many.
+const BEYOND: usize = 1_024;
 
 /// The table is as full as it may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OrdersFull;
 
+/// What [`Orders::put`] has done: the order that lived under the reference before, and the new one where it lies.
+pub type Put<'o> = (Option<Order>, &'o mut Order);
+
 /// The order table of a shard.
 pub struct Orders {
     entries: Vec<Entry>,
+    /// Homes - 1.
     mask: usize,
     count: usize,
     count_max: usize,
@@ -49,12 +69,12 @@ pub struct Orders {
 impl Orders {
     /// A table for `count_max` orders; with `grows` it takes more and enlarges itself.
     pub fn new(count_max: usize, grows: bool) -> Orders {
-        let places = (count_max.max(8) * 4 / 3 + 1).next_power_of_two();
+        let homes = (count_max.max(8) * 4 / 3 + 1).next_power_of_two();
         Orders {
-            entries: free_places(places),
-            mask: places - 1,
+            entries: free_places(homes),
+            mask: homes - 1,
             count: 0,
-            count_max: if grows { places / 4 * 3 } else { count_max },
+            count_max: if grows { homes / 4 * 3 } else { count_max },
             grows,
             hasher: Hasher::random(),
         }
@@ -79,8 +99,20 @@ impl Orders {
             if entry.order.size == 0 || (entry.reference == reference && entry.locate == locate) {
                 return at;
             }
-            at = (at + 1) & self.mask;
+            at += 1;
         }
+    }
+
+    /// How many places there are. It changes only when the table grows; all entries may have moved anywhere then.
+    pub fn places(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The order at a place, and its locate.
+    #[inline]
+    pub fn at(&mut self, place: usize) -> Option<(u16, &mut Order)> {
+        let Entry { order, locate, .. } = &mut self.entries[place];
+        (order.size > 0).then_some((*locate, order))
     }
 
     /// A living order.
@@ -103,28 +135,27 @@ impl Orders {
         (entry.reference == reference).then_some(entry.order.side)
     }
 
-    /// Puts an order, whose size is not 0. Returns the one that lived under its reference, if any.
+    /// Puts an order, whose size is not 0, in the place of the one that lives under its reference, if any.
     /// # Errors
     /// [`OrdersFull`], and nothing done.
     #[inline]
-    pub fn put(&mut self, locate: u16, reference: u64, order: Order) -> Result<Option<Order>, OrdersFull> {
+    pub fn put(&mut self, locate: u16, reference: u64, order: Order) -> Result<Put<'_>, OrdersFull> {
         debug_assert!(order.size > 0);
         let mut at = self.find(locate, reference);
         let old = self.entries[at].order;
-        if old.size > 0 {
-            self.entries[at].order = order;
-            return Ok(Some(old));
-        }
-        if self.count >= self.count_max {
-            if !self.grows {
-                return Err(OrdersFull);
+        if old.size == 0 {
+            while self.count >= self.count_max || at + 1 == self.entries.len() {
+                if !self.grows {
+                    return Err(OrdersFull);
+                }
+                self.grow();
+                at = self.find(locate, reference);
             }
-            self.grow();
-            at = self.find(locate, reference);
+            self.count += 1;
         }
-        self.entries[at] = Entry { reference, order, locate };
-        self.count += 1;
-        Ok(None)
+        let entry = &mut self.entries[at];
+        *entry = Entry { reference, order, locate };
+        Ok(((old.size > 0).then_some(old), &mut entry.order))
     }
 
     /// Takes `size` shares off a living order; one that has none left is gone. Returns the order as it was.
@@ -160,14 +191,13 @@ impl Orders {
     fn free(&mut self, mut gap: usize) {
         let mut at = gap;
         loop {
-            at = (at + 1) & self.mask;
+            at += 1;
             let entry = self.entries[at];
             if entry.order.size == 0 {
                 break;
             }
-            let home = self.home(entry.locate, entry.reference);
             // It may move if its home is not between the gap and its place.
-            if at.wrapping_sub(home) & self.mask >= at.wrapping_sub(gap) & self.mask {
+            if self.home(entry.locate, entry.reference) <= gap {
                 self.entries[gap] = entry;
                 gap = at;
             }
@@ -177,10 +207,11 @@ impl Orders {
     }
 
     fn grow(&mut self) {
-        let places = self.entries.len() * 2;
-        let old = std::mem::replace(&mut self.entries, free_places(places));
-        self.mask = places - 1;
-        self.count_max = places / 4 * 3;
+        let homes = (self.mask + 1) * 2;
+        let old = std::mem::replace(&mut self.entries, free_places(homes));
+        self.mask = homes - 1;
+        self.count_max = homes / 4 * 3;
+        // At most 3/8 full now: there is no run that reaches the last place.
         for entry in old.into_iter().filter(|entry| entry.order.size > 0) {
             let at = self.find(entry.locate, entry.reference);
             self.entries[at] = entry;
@@ -188,7 +219,8 @@ impl Orders {
     }
 }
 
-fn free_places(count: usize) -> Vec<Entry> {
+fn free_places(homes: usize) -> Vec<Entry> {
+    let count = homes + BEYOND;
     let mut entries = Vec::with_capacity(count);
     on_huge_pages(&entries);
     entries.resize(count, FREE);
@@ -211,8 +243,8 @@ mod tests {
             for (locate, reference, size, add) in steps {
                 let key = (locate, reference);
                 if add && size > 0 {
-                    let order = Order { price: reference as i64, size: size * 2, side: Side::Ask };
-                    prop_assert_eq!(orders.put(locate, reference, order), Ok(model.insert(key, order)));
+                    let order = Order { price: reference as i64, size: size * 2, side: Side::Ask, in_book: size == 1 };
+                    prop_assert_eq!(orders.put(locate, reference, order).map(|put| put.0), Ok(model.insert(key, order)));
                 } else {
                     let before = model.get(&key).copied();
                     prop_assert_eq!(orders.reduce(locate, reference, size), before);
@@ -234,11 +266,12 @@ mod tests {
     #[test]
     fn a_fixed_table_refuses_one_more_and_takes_again_after_a_delete() {
         let mut orders = Orders::new(100, false);
-        let order = Order { price: 1, size: 1, side: Side::Bid };
-        assert!((0..100).all(|n| orders.put(1, n, order) == Ok(None)));
-        assert_eq!(orders.put(1, 100, order), Err(OrdersFull));
-        assert_eq!(orders.put(1, 99, order), Ok(Some(order)), "in the place of one that lives");
+        let order = Order { price: 1, size: 1, side: Side::Bid, in_book: false };
+        let put = |orders: &mut Orders, reference| orders.put(1, reference, order).map(|put| put.0);
+        assert!((0..100).all(|n| put(&mut orders, n) == Ok(None)));
+        assert_eq!(put(&mut orders, 100), Err(OrdersFull));
+        assert_eq!(put(&mut orders, 99), Ok(Some(order)), "in the place of one that lives");
         assert_eq!(orders.remove(1, 7), Some(order));
-        assert_eq!(orders.put(1, 100, order), Ok(None));
+        assert_eq!(put(&mut orders, 100), Ok(None));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::rules::LocalKey;
 use super::shard::{Outputs, Shard};
-use crate::model::{Refusal, RestoredRule, RestoredSymbol, RuleState};
+use crate::model::{Refusal, RestoredRule, RestoredSymbol, RuleState, Signal};
 
 impl Shard {
     /// Offline, after a journal: a command's feed time is what its shard knew when it was carried out, and counts for it
@@ -44,6 +44,10 @@ impl Shard {
         }
         if !self.pool.has_room() {
             return Err(Refusal::RulesFull);
+        }
+        if rule.spec.signal != Signal::Last {
+            let has_book = self.keep_book(symbol);
+            debug_assert!(has_book, "there is no order before the first event");
         }
         let key = LocalKey { user: rule.key.user, symbol, slot: rule.key.slot, account: rule.key.account };
         let number = self.rules.insert(&key, &rule.spec, rule.version)?;

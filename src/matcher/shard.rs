@@ -13,17 +13,18 @@
 //!   symbol's later events and commands wait, other symbols go on.
 //! - A rule past its expiry neither fires nor holds its key, whether or not the sweep that tells its end has come to it.
 //!
-//! Its parts: this file takes events in; `market` applies them; `commands` sets and removes; `firing` works off what a
-//! value reached; `walk` lists and removes all of a user.
+//! Its parts: this file takes events in; `market` applies them; `books` builds the books that rules ask for; `commands` sets
+//! and removes; `firing` works off what a value reached; `walk` lists and removes all of a user.
 
 use super::book::Levels;
+use super::books::Builds;
 use super::held::{Held, Moment, Work};
 use super::ladder::{Ladder, Pool};
 use super::orders::Orders;
 use super::rules::{RuleLimits, Rules};
 use super::symbols::{LADDERS, NONE, Symbols};
 use super::walk::Walks;
-use crate::limits::{HELD_MAX, LOCATES, STORM_SLICE};
+use crate::limits::{BOOK_PLACES_PER_CYCLE, HELD_MAX, LOCATES, STORM_SLICE};
 use crate::model::{Action, Alert, AlertKind, Applied, MarketEvent, Nanos, RuleCommand, event_flag};
 use crate::sys::memory::prefetch;
 
@@ -52,6 +53,8 @@ crate::counts! {
         symbols_refused,
         /// Orders alive.
         orders_live,
+        /// Books built from the orders.
+        books_built,
         /// Rules alive.
         rules_live,
         /// Commands carried out or refused.
@@ -60,7 +63,7 @@ crate::counts! {
         alerts,
         /// Messages whose firing took more than one step.
         storms,
-        /// Work waiting behind storms, at most.
+        /// Work waiting behind storms and for books, at most.
         held_high_water,
     }
 }
@@ -100,11 +103,18 @@ pub struct Shard {
     pub(super) follows_journal: bool,
     pub(super) held: Held,
     pub(super) walks: Walks,
+    pub(super) builds: Builds,
+    /// Symbols that have a book.
+    pub(super) books_kept: usize,
     /// The shard as it is now.
     pub(super) moment: Moment,
     pub(super) session: [u8; 10],
     /// Ladder entries that may still be worked off in this step.
     pub(super) budget: usize,
+    /// Places of the order table at which may still be looked for books in this step.
+    pub(super) places_left: usize,
+    /// Those of every step.
+    pub(super) places_per_step: usize,
     pub(super) counts: ShardCounts,
 }
 
@@ -130,9 +140,13 @@ impl Shard {
             follows_journal: false,
             held: Held::new(HELD_MAX, symbols_max),
             walks: Walks::default(),
+            builds: Builds::new(symbols_max),
+            books_kept: 0,
             moment: Moment { feed_time: 0, sequence: 0, epoch: 0, book_suspect: false },
             session: [b' '; 10],
             budget: usize::MAX,
+            places_left: usize::MAX,
+            places_per_step: BOOK_PLACES_PER_CYCLE,
             counts: ShardCounts::default(),
         }
     }
@@ -147,7 +161,7 @@ impl Shard {
         self.held.room()
     }
 
-    /// True when nothing waits: no symbol is being fired, no walk is under way.
+    /// True when nothing waits: no symbol is being fired, no book built, no walk is under way.
     pub fn is_idle(&self) -> bool {
         self.held.is_idle() && !self.held.has_barrier() && self.walks.is_empty()
     }
@@ -156,14 +170,17 @@ impl Shard {
     /// rest of the budget, at least half, is kept for the events of this step: a storm delays no other symbol's rules.
     /// Returns the work done.
     pub fn step(&mut self, budget: usize, out: &mut impl Outputs) -> usize {
-        let slice = (budget / 2).min(STORM_SLICE);
+        let slice = budget.div_ceil(2).min(STORM_SLICE);
         self.budget = slice;
+        self.places_left = self.places_per_step;
+        let is_building = !self.builds.is_empty();
         self.sweep(out);
+        self.build_books();
         self.resume(out);
         self.walk(out);
         let work = slice - self.budget;
         self.budget += budget - slice;
-        work
+        work + usize::from(is_building)
     }
 
     /// Takes an event. [`Self::room`] is not 0.
@@ -219,7 +236,7 @@ impl Shard {
     #[inline]
     pub fn prefetch_book(&self, event: &MarketEvent, tail: bool) {
         let symbol = self.symbols.by_locate(event.locate);
-        if symbol == NONE || !changes_book(event.action) {
+        if symbol == NONE || !changes_book(event.action) || !self.symbols.get(symbol).has_book {
             return;
         }
         let side = match event.action {
@@ -325,13 +342,13 @@ impl Shard {
 
     fn begin_session(&mut self, event: &MarketEvent, moment: Moment, out: &mut impl Outputs) {
         self.session = event.session();
-        self.symbols.begin_session(self.session);
+        self.books_kept = self.symbols.begin_session(self.session);
         self.orders.clear();
         self.levels.clear();
         self.announce(event, moment, AlertKind::Session, out);
     }
 
-    /// Goes on with jobs, and with the work that waited behind those that end.
+    /// Goes on with jobs that are not aside, and with the work that waited behind those that end.
     fn resume(&mut self, out: &mut impl Outputs) {
         while self.budget > 0 {
             let Some((job, symbol)) = self.held.current() else { break };

@@ -1,6 +1,8 @@
 //! A shard that works in slices against one that does everything at once. (That one is held against the naive model of the
 //! whole contract in `tests/replay.rs`.)
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -42,19 +44,21 @@ impl Kept {
     }
 }
 
+/// Two locates are of one symbol.
 fn symbol(locate: u16) -> Symbol {
-    ["", "AA", "BB", "CC"][usize::from(locate)].parse().unwrap()
+    ["", "AA", "BB", "CC", "AA"][usize::from(locate)].parse().unwrap()
 }
 
 fn define(shard: &mut Shard, out: &mut Kept) {
-    for locate in 1..=3 {
+    for locate in 1..=4 {
         let define = MarketEvent { locate, second_ref: symbol(locate).0, ..MarketEvent::new(Action::Define) };
         shard.event(&define, out);
     }
 }
 
+/// Its order table begins so small that it grows.
 fn new_shard() -> Shard {
-    let mut shard = Shard::new(ShardLimits::growing());
+    let mut shard = Shard::new(ShardLimits { orders_max: 8, ..ShardLimits::growing() });
     define(&mut shard, &mut Kept::default());
     shard
 }
@@ -73,7 +77,7 @@ fn event() -> impl Strategy<Value = MarketEvent> {
         1 => Just(Gap), 1 => Just(Clock),
     ];
     let actions = prop_oneof![60 => actions, 1 => Just(Session)];
-    (actions, 1..4u16, 0..9u64, 0..9u64, 1..9i64, 0..5u32, any::<bool>(), 0..6u64).prop_map(
+    (actions, 1..5u16, 0..9u64, 0..9u64, 1..9i64, 0..5u32, any::<bool>(), 0..6u64).prop_map(
         |(action, locate, order_ref, second_ref, price, size, buy, ts)| MarketEvent {
             ts_event: ts,
             order_ref,
@@ -116,6 +120,31 @@ fn inputs() -> impl Strategy<Value = Vec<Input>> {
     proptest::collection::vec(one, 1..400)
 }
 
+/// Every book that is kept holds what the orders say, and no order is in one that is not.
+fn check_books(shard: &mut Shard) {
+    let mut expected: BTreeMap<(u32, bool, i64), u64> = BTreeMap::new();
+    for place in 0..shard.orders.places() {
+        let Some((locate, order)) = shard.orders.at(place).map(|(locate, order)| (locate, *order)) else { continue };
+        let symbol = shard.symbols.by_locate(locate);
+        let state = shard.symbols.get(symbol);
+        assert!(order.in_book == state.has_book || state.is_building, "{order:?} of {}", state.name);
+        if order.in_book {
+            *expected.entry((symbol, order.side == Side::Bid, order.price)).or_default() += u64::from(order.size);
+        }
+    }
+    let mut found = BTreeMap::new();
+    for symbol in 0..shard.symbols.count() {
+        let state = shard.symbols.get(symbol);
+        for side in [Side::Bid, Side::Ask] {
+            let each = |price, shares| _ = found.insert((symbol, side == Side::Bid, price), shares);
+            state.book.for_each(&shard.levels, side, each);
+            let value = state.value(if side == Side::Bid { Signal::Bid } else { Signal::Ask });
+            assert!(state.is_building || value == state.book.best(&shard.levels, side));
+        }
+    }
+    assert_eq!(found, expected);
+}
+
 /// Numbers the inputs as feed and sequencer would; stamps rise slowly, and sometimes go back.
 fn give(shard: &mut Shard, inputs: &[Input], mut after: impl FnMut(&mut Shard, &mut Kept)) -> Kept {
     let mut out = Kept::default();
@@ -142,10 +171,12 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
     #[test]
-    fn slices_tell_the_same_as_one_piece(inputs in inputs(), budget in 1..4usize, every in 1..5usize) {
-        let whole = give(&mut new_shard(), &inputs, |_, _| ()).sorted();
+    fn slices_tell_the_same_as_one_piece(
+        inputs in inputs(), budget in 1..4usize, every in 1..5usize, places in 20..600usize,
+    ) {
+        let whole = give(&mut new_shard(), &inputs, |shard, _| check_books(shard)).sorted();
         let mut sliced = new_shard();
-        sliced.budget = 0;
+        (sliced.budget, sliced.places_left, sliced.places_per_step) = (0, 0, places);
         let mut turn = 0;
         let mut out = give(&mut sliced, &inputs, |shard, out| {
             turn += 1;
@@ -153,12 +184,14 @@ proptest! {
             if turn % every == 0 {
                 shard.step(budget, out);
                 shard.budget = 0;
+                check_books(shard);
             }
         });
         while !sliced.held.is_idle() || sliced.held.has_barrier() {
             prop_assert!(sliced.step(budget, &mut out) > 0, "it stands still");
         }
         sliced.step(usize::MAX, &mut out);
+        check_books(&mut sliced);
         let sliced = out.sorted();
         prop_assert_eq!(sliced.applied, whole.applied);
         prop_assert_eq!(sliced.alerts, whole.alerts);

@@ -78,10 +78,14 @@ pub struct SymbolState {
     has_last: bool,
     /// Bit per signal: not updated since the last unfilled gap.
     pub after_gap: u8,
-    /// Some rule watches bid, ask or mid.
+    /// Some rule watches bid, ask or mid: then it has a book.
     pub watches_book: bool,
     /// The feed named it in this session.
     pub is_known: bool,
+    /// Its book is kept. Without it, bid, ask and mid have no value and no rule watches them.
+    pub has_book: bool,
+    /// Its book is being built: it is held.
+    pub is_building: bool,
     /// Per ladder the key that is reached next: `i64::MIN` none, `i64::MAX` at any value.
     pub triggers: [i64; LADDERS],
     /// Best price of each side, [`NO_PRICE`] where there is none: read without touching the book.
@@ -111,6 +115,8 @@ impl SymbolState {
             after_gap: 0,
             watches_book: false,
             is_known: false,
+            has_book: false,
+            is_building: false,
             triggers: [i64::MIN; LADDERS],
             best: [NO_PRICE; 2],
             ladders: [Ladder::default(); LADDERS],
@@ -207,6 +213,11 @@ impl Symbols {
         self.by_locate[usize::from(locate)]
     }
 
+    /// How many.
+    pub fn count(&self) -> u32 {
+        self.states.len() as u32
+    }
+
     /// The number of a name, if it has one.
     pub fn find(&self, name: Symbol) -> Option<u32> {
         self.index.find(name.hash(), |number| self.states[number as usize].name == name)
@@ -249,18 +260,21 @@ impl Symbols {
         &mut self.states[number as usize]
     }
 
-    /// A new session: locates, books and last prices are void.
-    pub fn begin_session(&mut self, session: [u8; 10]) {
+    /// A new session: locates, books and last prices are void. Returns how many symbols have a book again, an empty one: those
+    /// with rules that watch it.
+    pub fn begin_session(&mut self, session: [u8; 10]) -> usize {
         self.by_locate.fill(NONE);
         for state in &mut self.states {
             state.has_last = false;
             state.book = Book::default();
             state.best = [NO_PRICE; 2];
             state.is_known = false;
+            state.has_book = state.ladders[2..].iter().any(|ladder| !ladder.is_empty());
         }
         for past in &mut self.past {
             past.settled = if past.session == session { past.sequence } else { 0 };
         }
+        self.states.iter().filter(|state| state.has_book).count()
     }
 
     /// An earlier run is known to have seen this symbol's messages up to this one of this session.
