@@ -17,7 +17,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::log::opened::{self, Opened};
-use super::log::{AlertLog, Run};
+use super::log::{AlertLog, DROP_COPY, Run};
 use super::marks::{self, BootId, Name};
 use super::preparer::Shape;
 use super::segment::{Access, HEADER_SIZE, Segment, SegmentError};
@@ -103,6 +103,7 @@ impl Logs {
                 // There is one ahead whatever room the active one has: the marks of this run must fit.
                 kept.log.provide(shape.create(kept.log.wanted().unwrap_or(0))?);
                 kept.log.begin_run(accounts, index_size, run);
+                tracing::info!(session = %kept.session, next = kept.log.next(DROP_COPY), "the alert session goes on");
                 kept
             }
             None => {
@@ -113,6 +114,14 @@ impl Logs {
                 fs::File::open(root)?.sync_all()?;
                 let shape = Shape { directory: directory.clone(), segment_size, session };
                 let log = AlertLog::new(shape.create(0)?, accounts, index_size, run);
+                match newest {
+                    None => tracing::info!(%session, "a first alert session begins"),
+                    Some((_, how)) => tracing::warn!(
+                        %session,
+                        earlier = ?how.map(|(end, _)| end),
+                        "a new alert session begins: the earlier one may lack what clients were told, or has too many accounts"
+                    ),
+                }
                 Kept { session, directory, log }
             }
         };

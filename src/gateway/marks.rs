@@ -115,3 +115,41 @@ pub fn table(log: &mut AlertLog, from: usize) -> Option<()> {
     }
     Some(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::log::Run;
+    use super::super::segment::{HEADER_SIZE, Segment};
+    use super::*;
+    use crate::soup::login::SessionId;
+
+    #[test]
+    fn a_segment_begins_with_the_boot_the_time_and_every_account() {
+        for count in [0, 1, 9, 10, 11, 20, 25] {
+            let directory = tempfile::tempdir().unwrap();
+            let names: Vec<Name> = (0..count).map(|n| format!("{n:<6}").into_bytes().try_into().unwrap()).collect();
+            let first = Segment::create(directory.path(), 0, 1 << 16, &SessionId(*b"0000000001")).unwrap();
+            let log = AlertLog::new(first, &names, 1 << 20, Run { boot: [7; 16], ts: 8 });
+            assert_eq!(log.end() as usize, HEADER_SIZE + head_size(count), "{count}");
+            let mut found = vec![];
+            for (_, record) in log.records() {
+                match Mark::read(record.message()).unwrap() {
+                    Mark::Opened { boot, ts } => assert_eq!((boot, ts, found.len()), ([7; 16], 8, 0)),
+                    Mark::Table { first, entries } => {
+                        assert_eq!(first, found.len());
+                        found.extend(Mark::accounts(entries));
+                    }
+                    Mark::Closed => panic!("nobody closed it"),
+                }
+            }
+            assert_eq!(found, names.iter().map(|name| (*name, 1)).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn what_is_no_mark_is_none() {
+        for bytes in [&b""[..], b"O", b"C", b"T", b"T0", b"T00x", b"A", b"C123456789"] {
+            assert_eq!(Mark::read(bytes), None, "{bytes:?}");
+        }
+    }
+}

@@ -75,9 +75,14 @@ impl Client {
         let (log, session) = logs.get(number).zip(logs.session_of(number)).ok_or(gone)?;
         // A session that is over knows no account that came later.
         let stream = account.map_or(Some(DROP_COPY), |name| log.account(name).map(stream_of)).ok_or(gone)?;
-        let start = login.start(&session, log.oldest(stream), log.next(stream))?;
+        let (oldest, next) = (log.oldest(stream), log.next(stream));
+        // Where a power cut took the end of a session clients have seen more of it than is left: that is no contradiction.
+        let start = match login.sequence {
+            sequence if sequence > next && logs.is_over(number) => sequence,
+            _ => login.start(&session, oldest, next)?,
+        };
         self.connection.accept(login, now);
-        self.cursor = Some((number, log.cursor(stream, start)));
+        self.cursor = Some((number, log.cursor(stream, start.min(next))));
         let _ = self.outgoing.push(&packet::accepted(&session, start));
         Ok(())
     }

@@ -193,7 +193,7 @@ proptest! {
 }
 
 /// A log of two segments and a bit, as a kill leaves it; the bytes of its last segment, where they end, and its messages.
-fn killed() -> (tempfile::TempDir, PathBuf, Vec<u8>, usize, Vec<Vec<u8>>) {
+fn after_a_kill() -> (tempfile::TempDir, PathBuf, Vec<u8>, usize, Vec<Vec<u8>>) {
     let root = tempfile::tempdir().unwrap();
     let mut logs = open(root.path(), retention(8), &NAMES, run(1, HOUR));
     let mut n = 0;
@@ -229,8 +229,26 @@ fn goes_on(path: &Path, all: &[Vec<u8>]) -> bool {
 }
 
 #[test]
-fn every_flipped_bit_of_a_tail_is_noticed_or_does_no_harm() {
-    let (_root, path, bytes, end, all) = killed();
+fn killed() {
+    let (root, path, _, end, all) = after_a_kill();
+    assert!(goes_on(&path, &all));
+    let logs = open(root.path(), retention(8), &NAMES, run(1, HOUR));
+    assert_eq!((logs.session(), read(logs.current(), DROP_COPY)), (session_of(&path).1, (1, all)));
+    assert!(logs.current().end() as u32 as usize > end, "it says that a run begins");
+}
+
+#[test]
+fn garbage_behind_the_end() {
+    let (_root, path, mut bytes, end, all) = after_a_kill();
+    bytes[end + 200] = 1;
+    fs::write(&path, &bytes).unwrap();
+    assert!(!goes_on(&path, &all));
+}
+
+/// Every bit of the last records, the header and what lies behind the end.
+#[test]
+fn damaged_record() {
+    let (_root, path, bytes, end, all) = after_a_kill();
     assert!(goes_on(&path, &all));
     let mut harmless = 0;
     for place in (end - 700..end + 400).chain(24..64) {
@@ -247,9 +265,10 @@ fn every_flipped_bit_of_a_tail_is_noticed_or_does_no_harm() {
     assert!(harmless > 100);
 }
 
+/// At every byte around the end; and zeros instead of the last bytes.
 #[test]
-fn every_cut_of_the_last_file_ends_the_session_and_leaves_a_prefix() {
-    let (root, path, bytes, end, all) = killed();
+fn cut_file() {
+    let (root, path, bytes, end, all) = after_a_kill();
     for size in (end - 400..end + 200).chain([0, 63, 64, 65, SIZE - 1]) {
         fs::write(&path, &bytes[..size]).unwrap();
         assert!(!goes_on(&path, &all), "{size}");
@@ -267,8 +286,8 @@ fn every_cut_of_the_last_file_ends_the_session_and_leaves_a_prefix() {
 }
 
 #[test]
-fn what_a_kill_leaves_of_a_record_is_overwritten() {
-    let (root, path, mut bytes, end, mut all) = killed();
+fn killed_in_the_middle_of_a_record() {
+    let (root, path, mut bytes, end, mut all) = after_a_kill();
     bytes[end + 4..end + 100].fill(0xaa);
     fs::write(&path, &bytes).unwrap();
     let mut logs = open(root.path(), retention(8), &NAMES, run(1, HOUR));
@@ -280,8 +299,8 @@ fn what_a_kill_leaves_of_a_record_is_overwritten() {
 }
 
 #[test]
-fn a_rotation_that_a_kill_cut_short_did_not_happen() {
-    let (root, path, bytes, end, all) = killed();
+fn killed_in_the_middle_of_a_rotation() {
+    let (root, path, bytes, end, all) = after_a_kill();
     let next = path.with_file_name(format!("{:020}.segment", 3));
     let mut begun = bytes[..SIZE].to_vec();
     begun[16] = 3;
@@ -310,8 +329,8 @@ fn when_a_log_goes_on() {
 }
 
 #[test]
-fn a_stop_in_order_is_forgotten_once_a_run_goes_on() {
-    let (root, path, ..) = killed();
+fn closed_in_order() {
+    let (root, path, ..) = after_a_kill();
     let mut logs = open(root.path(), retention(8), &NAMES, run(1, HOUR));
     logs.current_mut().close().unwrap();
     drop(logs);
@@ -324,14 +343,27 @@ fn a_stop_in_order_is_forgotten_once_a_run_goes_on() {
 }
 
 #[test]
-fn a_missing_segment_ends_the_session_and_one_of_another_version_is_refused() {
-    let (root, path, mut bytes, _, all) = killed();
+fn missing_segment() {
+    let (root, path, mut bytes, _, all) = after_a_kill();
     fs::remove_file(path.with_file_name(format!("{:020}.segment", 1))).unwrap();
     assert!(!goes_on(&path, &all));
+    // The first one is of a later version of the format.
     bytes[8] += 1;
     fs::write(path.with_file_name(format!("{:020}.segment", 0)), &bytes).unwrap();
     let Err(error) = Logs::open(root.path(), SIZE, retention(8), &NAMES, run(1, HOUR)) else { panic!("it was opened") };
     assert!(error.to_string().contains("format version 3"), "{error}");
+}
+
+#[test]
+fn too_many_accounts_for_one_session_begin_another() {
+    let root = tempfile::tempdir().unwrap();
+    let names =
+        |of: char| -> Vec<Name> { (0..600).map(|n| format!("{of}{n:<5}").into_bytes().try_into().unwrap()).collect() };
+    let first = open(root.path(), retention(8), &names('a'), run(1, HOUR)).session();
+    assert_eq!(open(root.path(), retention(8), &names('a')[..5], run(1, HOUR)).session(), first);
+    let logs = open(root.path(), retention(8), &names('b'), run(1, HOUR));
+    assert!(logs.session().0 > first.0 && logs.current().accounts() == names('b'));
+    assert_eq!(logs.over().next().unwrap().1.accounts(), names('a'));
 }
 
 #[test]
