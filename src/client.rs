@@ -1,7 +1,10 @@
 //! A blocking SoupBinTCP client, for the command's own clients, the demo and the tools.
 //!
 //! [`Client::connect`] logs in; reader and writer then work from one thread or, split, from two. The reader counts
-//! sequence numbers; the writer sends a heartbeat when it is asked and a second has passed.
+//! sequence numbers; the writer sends a heartbeat when it is asked and a second has passed. With TLS a thread stands between
+//! the client and its socket: see [`crate::tls::client`].
+
+mod wire;
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
@@ -9,6 +12,8 @@ use std::time::{Duration, Instant};
 
 use crate::soup::login::{Credentials, Login, NUMBER_SIZE, SESSION_SIZE, SessionId, number};
 use crate::soup::packet::{self, FrameError, PAYLOAD_SIZE_MAX, Packet, Reject, kind};
+use crate::tls::client::{ClientTls, Secured};
+use wire::Wire;
 
 /// Silence of the server after which the link is taken as dead.
 pub const SILENCE_MAX: Duration = Duration::from_secs(15);
@@ -26,6 +31,9 @@ pub enum ClientError {
     /// No connection.
     #[error("{0}: {1}")]
     Connect(SocketAddr, io::Error),
+    /// TLS: what one side did not like of the other.
+    #[error("TLS: {0}")]
+    Tls(rustls::Error),
     /// Where the client writes what it reads.
     #[error("output: {0}")]
     Output(io::Error),
@@ -129,11 +137,36 @@ impl Client {
     /// # Errors
     /// When either does not work within 5 seconds.
     pub fn connect(address: impl ToSocketAddrs, request: &Request) -> Result<Client, ClientError> {
+        Client::dial(address, request, |stream| Ok(Wire::Tcp(stream)))
+    }
+
+    /// Connects with TLS and logs in. `address` is a host and a port; the host is whom the engine's certificate must be for,
+    /// unless `tls` names another.
+    ///
+    /// # Errors
+    /// When any of it does not work within 5 seconds.
+    pub fn connect_tls(address: &str, request: &Request, tls: &ClientTls) -> Result<Client, ClientError> {
+        let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        Client::dial(address, request, |stream| {
+            let Secured { stream, failure } = tls.secure(stream, host)?;
+            Ok(Wire::Tls(stream, failure))
+        })
+    }
+
+    fn dial(
+        address: impl ToSocketAddrs,
+        request: &Request,
+        wire: impl Fn(TcpStream) -> io::Result<Wire>,
+    ) -> Result<Client, ClientError> {
         let mut result = Err(ClientError::Io(io::Error::other("the address names no host")));
         for address in address.to_socket_addrs()? {
-            let stream =
-                TcpStream::connect_timeout(&address, CONNECT_MAX).map_err(|error| ClientError::Connect(address, error));
-            result = stream.and_then(|stream| Client::log_in(stream, request));
+            let connected = TcpStream::connect_timeout(&address, CONNECT_MAX).and_then(|stream| {
+                stream.set_nodelay(true)?;
+                stream.set_read_timeout(Some(CONNECT_MAX))?;
+                wire(stream)
+            });
+            result = connected.map_err(|error| refused(address, error)).and_then(|wire| Client::log_in(wire, request));
             if result.is_ok() {
                 break;
             }
@@ -141,15 +174,14 @@ impl Client {
         result
     }
 
-    fn log_in(stream: TcpStream, request: &Request) -> Result<Client, ClientError> {
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(CONNECT_MAX))?;
+    fn log_in(stream: Wire, request: &Request) -> Result<Client, ClientError> {
+        stream.set_read_timeout(CONNECT_MAX)?;
         let mut writer = Writer::new(stream.try_clone()?);
         let mut reader = Reader::new(stream);
         writer.outgoing.extend_from_slice(&request.login.packet());
         writer.flush()?;
         reader.accepted()?;
-        reader.stream.set_read_timeout(Some(SILENCE_MAX))?;
+        reader.stream.set_read_timeout(SILENCE_MAX)?;
         Ok(Client { reader, writer })
     }
 
@@ -171,9 +203,17 @@ impl Client {
     }
 }
 
+/// Why a connection did not come about: what TLS has to say is told apart, since trying again does not help there.
+fn refused(address: SocketAddr, error: io::Error) -> ClientError {
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        Some(error) => ClientError::Tls(error.clone()),
+        None => ClientError::Connect(address, error),
+    }
+}
+
 /// The half that reads.
 pub struct Reader {
-    stream: TcpStream,
+    stream: Wire,
     incoming: Box<[u8]>,
     front: usize,
     end: usize,
@@ -183,7 +223,7 @@ pub struct Reader {
 }
 
 impl Reader {
-    fn new(stream: TcpStream) -> Reader {
+    fn new(stream: Wire) -> Reader {
         let incoming = vec![0; INCOMING_SIZE].into();
         Reader { stream, incoming, front: 0, end: 0, session: SessionId::CURRENT, next: 1, heard: Instant::now() }
     }
@@ -203,7 +243,7 @@ impl Reader {
     /// # Errors
     /// When the system does not take it; a timeout of 0 is none.
     pub fn set_timeout(&mut self, timeout: Duration) -> Result<(), ClientError> {
-        Ok(self.stream.set_read_timeout(Some(timeout))?)
+        Ok(self.stream.set_read_timeout(timeout)?)
     }
 
     /// True when the next packet is here as a whole: [`Self::receive`] does not wait.
@@ -263,7 +303,7 @@ impl Reader {
             self.incoming.copy_within(self.front..self.end, 0);
             (self.front, self.end) = (0, self.end - self.front);
             match self.stream.read(&mut self.incoming[self.end..]) {
-                Ok(0) => return Err(ClientError::Closed),
+                Ok(0) => return Err(self.stream.end()),
                 Ok(count) => {
                     self.end += count;
                     self.heard = Instant::now();
@@ -272,7 +312,7 @@ impl Reader {
                 Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
                     return if self.heard.elapsed() >= SILENCE_MAX { Err(ClientError::Silent) } else { Ok(None) };
                 }
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(self.stream.reason(error)),
             }
         }
     }
@@ -281,13 +321,13 @@ impl Reader {
 /// The half that writes. What is sent waits in a buffer until it is flushed or the buffer is full: so requests are
 /// pipelined.
 pub struct Writer {
-    stream: TcpStream,
+    stream: Wire,
     outgoing: Vec<u8>,
     sent: Instant,
 }
 
 impl Writer {
-    fn new(stream: TcpStream) -> Writer {
+    fn new(stream: Wire) -> Writer {
         Writer { stream, outgoing: Vec::with_capacity(OUTGOING_SIZE), sent: Instant::now() }
     }
 
@@ -313,7 +353,7 @@ impl Writer {
     /// When the connection is broken.
     pub fn flush(&mut self) -> Result<(), ClientError> {
         if !self.outgoing.is_empty() {
-            self.stream.write_all(&self.outgoing)?;
+            self.stream.write_all(&self.outgoing).map_err(|error| self.stream.reason(error))?;
             self.outgoing.clear();
             self.sent = Instant::now();
         }

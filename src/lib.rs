@@ -30,6 +30,7 @@
 //! | [`control::agent`] | the rule port, logins' answers | requests | commands, answers |
 //! | [`journal::agent`] | the journal's segments, by a thread that waits for the disk | changes of the rules | how many are safe |
 //! | [`gateway::agent`] | the alert port, the alert log | alerts | the alert streams |
+//! | [`tls::agent`] (where configured) | the ports' TLS, on a thread of its own | TLS clients | arrivals at control and gateway |
 //!
 //! # Invariants
 //!
@@ -59,7 +60,7 @@
 //! | machine | [`sys`]: clock, cores, idle strategies |
 //! | agents and rings | [`agent`], [`ring`], [`stats`] |
 //! | pure, shared | [`soup`]: SoupBinTCP framing and sessions |
-//! | stages, none knows another | [`feed`], [`matcher`], [`control`], [`gateway`], [`journal`]; [`rules_csv`], [`plan`], [`runner`], [`doctor`], [`synth`] |
+//! | stages, none knows another | [`feed`], [`matcher`], [`control`], [`gateway`], [`journal`], [`tls`]; [`rules_csv`], [`plan`], [`runner`], [`doctor`], [`synth`] |
 //! | above one stage | [`partition`] (the feed's way to the shards), [`publish`], [`client`], [`inspect`], [`archive`]: what journal and alert log of earlier runs tell together |
 //! | whole | [`replay`], [`config`], then [`engine`]: the only wiring. Read it next; [`demo`]: it and all around it in one process |
 //!
@@ -91,3 +92,4 @@ pub mod soup;
 pub mod stats;
 pub mod synth;
 pub mod sys;
+pub mod tls;

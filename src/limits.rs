@@ -31,6 +31,8 @@ pub const SHARDS_MAX: usize = 64;
 pub const SHARDS_AUTO_MAX: usize = 4;
 /// Accounts of one engine.
 pub const ACCOUNTS_MAX: usize = 4_096;
+/// Names in certificates that stand for one account.
+pub const ACCOUNT_CERTIFICATES_MAX: usize = 1_024;
 /// Logins of all accounts.
 pub const LOGINS_MAX: usize = 1 << 14;
 
@@ -149,6 +151,33 @@ pub const SOUP_SILENCE_MIN: u64 = 2_000_000_000;
 pub const SOUP_SILENCE_MAX: u64 = 60_000_000_000;
 /// Silence of the server after which it sends a heartbeat, in ns.
 pub const SOUP_HEARTBEAT: u64 = 1_000_000_000;
+/// TLS handshakes under way; one more takes the place of the oldest,
+pub const TLS_HANDSHAKES_MAX: usize = 256;
+/// and from one address, one more of which is refused.
+pub const TLS_HANDSHAKES_PER_ADDRESS_MAX: usize = 64;
+/// From a TLS client's connect to the end of its handshake, in ns. Its login has its own deadline, from then on.
+pub const TLS_HANDSHAKE_DEADLINE: u64 = 5_000_000_000;
+/// How long a TLS client that was refused may take to read why and close, in ns.
+pub const TLS_REFUSAL_DEADLINE: u64 = 1_000_000_000;
+/// Steps of handshakes per duty cycle: the sessions that are open wait so long at most, about a millisecond each.
+pub const TLS_HANDSHAKES_PER_CYCLE: usize = 2;
+/// Open TLS sessions served per duty cycle.
+pub const TLS_SESSIONS_PER_CYCLE: usize = 64;
+/// Events taken from the system in one go.
+pub const TLS_EVENTS_PER_CYCLE: usize = 256;
+/// Bytes of a session encrypted in one go: what one record holds.
+pub const TLS_SCRATCH_SIZE: usize = 1 << 14;
+/// Least time between two polls of the TLS agent's sockets, in ns.
+pub const TLS_POLL_INTERVAL: u64 = 10_000;
+/// Time between two looks at deadlines, in ns.
+pub const TLS_TIMER_INTERVAL: u64 = 20_000_000;
+/// How long a TLS client whose agent has closed may take to read what it is owed and close, in ns.
+pub const TLS_FAREWELL_DEADLINE: u64 = 5_000_000_000;
+/// How long the TLS agent may take to pay everyone when the engine stops, in ns.
+pub const TLS_CLOSE_DEADLINE: u64 = 2_000_000_000;
+/// TLS sessions, unless configured: as many as both ports take.
+pub const TLS_SESSIONS_MAX: usize = 2_048;
+
 /// Least size of a connection's buffer, either way.
 pub const SOUP_BUFFER_SIZE_MIN: usize = 512;
 
@@ -216,4 +245,5 @@ const _: () = assert!(EVENTS_PER_CYCLE <= MARKET_RING && COMMANDS_PER_CYCLE <= R
 const _: () = assert!(HELD_MAX > EVENTS_PER_CYCLE + COMMANDS_PER_CYCLE);
 const _: () = assert!(STREAMS_MAX <= u16::MAX as usize + 1);
 const _: () = assert!(SOUP_HEARTBEAT < SOUP_SILENCE_MIN && SOUP_SILENCE_DEADLINE <= SOUP_SILENCE_MAX);
+const _: () = assert!(TLS_HANDSHAKES_PER_ADDRESS_MAX <= TLS_HANDSHAKES_MAX && TLS_SCRATCH_SIZE <= 1 << 14);
 const _: () = assert!(LINGER <= CLOSE_DEADLINE && SEGMENT_SIZE_MIN.is_multiple_of(4_096));

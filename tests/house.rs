@@ -10,7 +10,7 @@ const FLOORS: &[&[&str]] = &[
     &["sys"],
     &["agent", "ring", "stats"],
     &["soup"],
-    &["feed", "matcher", "gateway", "control", "journal", "rules_csv", "plan", "runner", "doctor"],
+    &["feed", "matcher", "gateway", "control", "journal", "tls", "rules_csv", "plan", "runner", "doctor"],
     &["synth"],
     &["partition", "publish", "client", "inspect", "archive"],
     &["replay", "config"],

@@ -1,5 +1,6 @@
 //! The command line: arguments to calls, nothing else.
 
+mod connect;
 pub mod demo;
 pub mod doctor;
 pub mod generate;

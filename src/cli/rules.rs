@@ -13,6 +13,8 @@ use hairtrigger::control::wire::{Answer, Ask, Body, Request};
 use hairtrigger::limits::LIST_MAX;
 use hairtrigger::model::{Comparison, Fire, NEVER, OnSet, Price, RuleKey, RuleSpec, Signal, Symbol};
 
+use super::connect::TlsArgs;
+
 /// Arguments of `rules`.
 #[derive(clap::Args)]
 pub struct Args {
@@ -27,6 +29,8 @@ pub struct Args {
     /// Its password
     #[arg(long, global = true, default_value = "secret")]
     password: String,
+    #[command(flatten)]
+    tls: TlsArgs,
     /// One JSON object a line
     #[arg(long, global = true)]
     json: bool,
@@ -129,6 +133,7 @@ impl Set {
 pub fn run(args: Args) -> Result<ExitCode, Box<dyn Error>> {
     // From 0: the answers to what is asked now, not those of earlier runs.
     let login = LoginRequest::new(&args.login, &args.password)?.from(0);
+    let way = args.tls.to(args.address)?;
     let ask = match &args.command {
         Command::Set(set) => Ask::Set(set.key.key(), set.spec()?),
         Command::Remove(key) => Ask::Remove(key.key(), 0),
@@ -136,10 +141,10 @@ pub fn run(args: Args) -> Result<ExitCode, Box<dyn Error>> {
         Command::List { user } => Ask::List { user: *user, limit: LIST_MAX, cursor: 0 },
         Command::Load(load) => {
             let asks = load.read()?;
-            return load::run(Client::connect(&args.address, &login)?, &asks, args.json);
+            return load::run(way.connect(&login)?, &asks, args.json);
         }
     };
-    call(&mut Client::connect(&args.address, &login)?, ask, args.json)
+    call(&mut way.connect(&login)?, ask, args.json)
 }
 
 /// Asks, shows the answers, and goes on where a list does.

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use hairtrigger::config::Config;
 use hairtrigger::engine::Engine;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use tracing_subscriber::EnvFilter;
 
 /// How often a signal, or the end of a thread, is looked for.
@@ -31,7 +31,7 @@ pub struct Args {
     cut_damaged_journal: bool,
 }
 
-/// Runs it. SIGINT and SIGTERM stop it from the source to the sink: what was read is matched, what was fired is sent.
+/// Runs it. SIGHUP reads the config again and takes over what may change without a restart. SIGINT and SIGTERM stop it from the source to the sink: what was read is matched, what was fired is sent.
 pub fn run(args: Args) -> Result<ExitCode, Box<dyn Error>> {
     let Some(path) = args.config else {
         print!("{}", Config::example());
@@ -44,9 +44,14 @@ pub fn run(args: Args) -> Result<ExitCode, Box<dyn Error>> {
     for signal in [SIGINT, SIGTERM] {
         signal_hook::flag::register(signal, Arc::clone(&stop))?;
     }
+    let reload = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(SIGHUP, Arc::clone(&reload))?;
     let engine = Engine::start(&config)?;
     say(&started(&engine));
     while !stop.load(Ordering::Relaxed) && engine.is_whole() {
+        if reload.swap(false, Ordering::Relaxed) {
+            take_over(&engine, &path);
+        }
         std::thread::sleep(POLL);
     }
     let whole = engine.is_whole();
@@ -54,6 +59,17 @@ pub fn run(args: Args) -> Result<ExitCode, Box<dyn Error>> {
     engine.stop();
     say("stopped");
     Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Reads the config again. What cannot be used changes nothing, and is said.
+fn take_over(engine: &Engine, path: &Path) {
+    match Config::load(path)
+        .map_err(|error| error.to_string())
+        .and_then(|config| engine.reload(&config).map_err(|error| error.to_string()))
+    {
+        Ok(()) => tracing::info!("the config was read again"),
+        Err(error) => tracing::error!(%error, "the config was read again, and nothing was taken over"),
+    }
 }
 
 /// Sends the engine's events to standard error, from `info` on or as `RUST_LOG` says. A standard error that nobody reads is no
@@ -74,8 +90,10 @@ fn say(text: &str) {
 fn started(engine: &Engine) -> String {
     let sockets: String = engine.granted.iter().map(|socket| format!("feed: {socket}\n")).collect();
     let memory: String = engine.memory_refused.iter().map(|refused| format!("memory: {refused}\n")).collect();
+    let tls = [("rules", engine.addresses.control_tls), ("alerts", engine.addresses.gateway_tls)];
+    let tls: String = tls.iter().filter_map(|(what, at)| at.map(|at| format!("{what} with TLS: {at}\n"))).collect();
     format!(
-        "hairtrigger {}\n{}\n{}\n{sockets}{memory}rules: {}    alerts: {}\nstats: {}\nrunning; stop with Ctrl-C or SIGTERM",
+        "hairtrigger {}\n{}\n{}\n{sockets}{memory}rules: {}    alerts: {}\n{tls}stats: {}\nrunning; stop with Ctrl-C or SIGTERM",
         env!("CARGO_PKG_VERSION"),
         engine.plan,
         engine.recovery,

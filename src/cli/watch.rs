@@ -14,6 +14,8 @@ use hairtrigger::soup::login::SessionId;
 use hairtrigger::soup::packet::Reject;
 use serde_json::{Value, json};
 
+use super::connect::TlsArgs;
+
 const PAUSE_MIN: Duration = Duration::from_millis(200);
 const PAUSE_MAX: Duration = Duration::from_secs(10);
 
@@ -35,6 +37,8 @@ pub struct Args {
     /// First sequence number wanted; 0: only what comes after; 1 without a session: from the oldest that is kept
     #[arg(long, value_name = "SEQ", default_value_t = 1)]
     from: u64,
+    #[command(flatten)]
+    tls: TlsArgs,
     /// One JSON object a line
     #[arg(long)]
     json: bool,
@@ -50,9 +54,10 @@ pub struct Args {
 pub fn run(args: Args) -> Result<ExitCode, Box<dyn Error>> {
     let mut request = Request::new(&args.login, &args.password)?.from(args.from).of_named(&args.session)?;
     let mut watch = Watch { out: BufWriter::new(io::stdout().lock()), json: args.json, left: args.count };
+    let way = args.tls.to(args.address)?;
     let (mut pause, mut resumed) = (PAUSE_MIN, None);
     loop {
-        let error = match Client::connect(&args.address, &request) {
+        let error = match way.connect(&request) {
             Ok(mut client) => {
                 pause = PAUSE_MIN;
                 let session = client.reader.session();

@@ -4,23 +4,26 @@ use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 
-use super::sections::{Account, Feed, Gateway, Line};
+use super::sections::{Account, Feed, Gateway, Line, Tls};
 use super::{Config, Objection, day};
 use crate::limits::{
-    ACCOUNTS_MAX, ANSWERS_KEPT_MAX, LOGINS_MAX, ORDERS_MAX, POLICIES_MAX, RECEIVE_BUFFER_MAX, REREQUEST_SERVERS_MAX,
-    RETENTION_TIME_MAX, RETENTION_TIME_MIN, RULES_MAX, SEGMENT_SIZE_MAX, SEGMENT_SIZE_MIN, SESSIONS_MAX,
-    SOUP_SILENCE_MAX, SOUP_SILENCE_MIN, SYMBOLS_MAX, WAIT_MAX,
+    ACCOUNT_CERTIFICATES_MAX, ACCOUNTS_MAX, ANSWERS_KEPT_MAX, LOGINS_MAX, ORDERS_MAX, POLICIES_MAX, RECEIVE_BUFFER_MAX,
+    REREQUEST_SERVERS_MAX, RETENTION_TIME_MAX, RETENTION_TIME_MIN, RULES_MAX, SEGMENT_SIZE_MAX, SEGMENT_SIZE_MIN,
+    SESSIONS_MAX, SOUP_SILENCE_MAX, SOUP_SILENCE_MIN, SYMBOLS_MAX, WAIT_MAX,
 };
+use crate::tls::settings::ClientCertificates;
 
 type Check = Result<(), Objection>;
 
 pub(super) fn check(config: &Config) -> Check {
     check_feed(&config.feed)?;
     check_ports(config)?;
+    config.tls.as_ref().map_or(Ok(()), |tls| check_tls(tls, config))?;
     check_log(&config.gateway)?;
     within("journal.segment_size", config.journal.segment_size, SEGMENT_SIZE_MIN..=SEGMENT_SIZE_MAX)?;
     check_clients(config)?;
     check_accounts(&config.accounts)?;
+    check_certificates(config)?;
     check_limits(config)
 }
 
@@ -115,6 +118,52 @@ fn check_plaintext(path: &str, listen: SocketAddr, allow_plaintext: bool) -> Che
         path,
         "plain TCP is served on loopback only (127.0.0.1), unless allow_plaintext = true stands in this section",
     )
+}
+
+fn check_tls(tls: &Tls, config: &Config) -> Check {
+    if tls.control_listen.is_none() && tls.gateway_listen.is_none() {
+        return objection("tls", "expected control_listen, gateway_listen or both");
+    }
+    let plain = [("control.listen", config.control.listen), ("gateway.listen", config.gateway.listen)];
+    let mut taken: Vec<(&str, SocketAddr)> = plain.into();
+    for (path, listen) in [("tls.control_listen", tls.control_listen), ("tls.gateway_listen", tls.gateway_listen)] {
+        let Some(listen) = listen else { continue };
+        if let Some((other, _)) = taken.iter().find(|(_, other)| *other == listen && listen.port() != 0) {
+            return objection(path, format!("is the same as {other}"));
+        }
+        taken.push((path, listen));
+    }
+    match (tls.client_certificates, &tls.client_ca) {
+        (ClientCertificates::None, Some(_)) => {
+            objection("tls.client_ca", "client_certificates = \"optional\" or \"required\" is missing")
+        }
+        (ClientCertificates::Optional | ClientCertificates::Required, None) => {
+            objection("tls.client_certificates", "expected client_ca beside it: who may have signed them")
+        }
+        _ => within("tls.sessions_max", tls.sessions_max as u64, 1..=SESSIONS_MAX as u64),
+    }
+}
+
+fn check_certificates(config: &Config) -> Check {
+    let are_asked_for = config.tls.as_ref().is_some_and(|tls| tls.client_certificates != ClientCertificates::None);
+    let mut names = HashSet::new();
+    for (index, account) in config.accounts.iter().enumerate() {
+        let path = format!("accounts.{index}.certificates");
+        within(&path, account.certificates.len() as u64, 0..=ACCOUNT_CERTIFICATES_MAX as u64)?;
+        if !account.certificates.is_empty() && !are_asked_for {
+            return objection(&path, "nobody is asked for one: see tls.client_certificates");
+        }
+        for (number, name) in account.certificates.iter().enumerate() {
+            let path = format!("{path}.{number}");
+            if name.is_empty() {
+                return objection(&path, "expected a name in a certificate");
+            }
+            if !names.insert(name) {
+                return objection(&path, format!("\"{}\" stands for an account already", name.escape_default()));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn check_log(gateway: &Gateway) -> Check {

@@ -18,7 +18,7 @@ use toml::de::{DeTable, DeValue};
 
 pub use crate::feed::settings::Join;
 pub use day::{DayError, midnight_utc, today};
-pub use sections::{Account, Clients, Control, Feed, Gateway, Journal, Limits, Line, Login, Memory, Stats};
+pub use sections::{Account, Clients, Control, Feed, Gateway, Journal, Limits, Line, Login, Memory, Stats, Tls};
 
 use crate::plan::Topology;
 
@@ -37,6 +37,8 @@ pub struct Config {
     /// What makes rules durable.
     #[serde(default)]
     pub journal: Journal,
+    /// TLS in front of the ports.
+    pub tls: Option<Tls>,
     /// What holds for the clients of both ports.
     #[serde(default)]
     pub clients: Clients,

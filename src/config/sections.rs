@@ -13,6 +13,7 @@ use crate::limits;
 use crate::model::Nanos;
 use crate::soup::login::Credentials;
 use crate::soup::server::Deadlines;
+use crate::tls::settings::ClientCertificates;
 
 const MICROSECOND: Nanos = 1_000;
 const MILLISECOND: Nanos = 1_000 * MICROSECOND;
@@ -197,6 +198,37 @@ impl Default for Journal {
     }
 }
 
+/// `[tls]`: TLS 1.3 in front of either port or both. Without the section there is none.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// The engine's certificate and those between it and a root, PEM, its own first.
+    pub certificate: PathBuf,
+    /// Its private key, PEM.
+    pub key: PathBuf,
+    /// Where rule clients come with TLS (port 0: any free one, shown at start). Default: nowhere.
+    #[serde(default, deserialize_with = "values::some_listen")]
+    pub control_listen: Option<SocketAddr>,
+    /// Where alert clients come with TLS. Default: nowhere.
+    #[serde(default, deserialize_with = "values::some_listen")]
+    pub gateway_listen: Option<SocketAddr>,
+    /// Whether clients show certificates. Default: none.
+    #[serde(default)]
+    pub client_certificates: ClientCertificates,
+    /// Who may have signed clients' certificates, PEM.
+    #[serde(default)]
+    pub client_ca: Option<PathBuf>,
+    /// Connections at a time on both, handshakes included.
+    #[serde(default = "Tls::sessions_max")]
+    pub sessions_max: usize,
+}
+
+impl Tls {
+    fn sessions_max() -> usize {
+        limits::TLS_SESSIONS_MAX
+    }
+}
+
 /// `[clients]`: deadlines of both ports.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -242,6 +274,10 @@ pub struct Account {
     pub name: String,
     /// Who may come in for it, on either port. A user name belongs to one account.
     pub logins: Vec<Login>,
+    /// Names in client certificates (a common name, or a DNS name among the alternative names) that stand for this account: who
+    /// shows such a certificate may log in for this account only. A name stands for one account.
+    #[serde(default)]
+    pub certificates: Vec<String>,
     /// Sees the alerts of all accounts instead of its own.
     #[serde(default)]
     pub drop_copy: bool,

@@ -37,16 +37,17 @@ fn the_example_shows_the_defaults() {
 #[test]
 fn every_key_stands_in_the_example() {
     let places = [
-        ("x = 1\n", "", 10),
+        ("x = 1\n", "", 11),
         ("[feed]\nx = 1\n", "feed", 16),
         ("[feed.line_a]\nx = 1\n", "feed", 3),
         ("[control]\nx = 1\n", "control", 6),
         ("[gateway]\nx = 1\n", "gateway", 7),
         ("[journal]\nx = 1\n", "journal", 3),
+        ("[tls]\nx = 1\n", "tls", 7),
         ("[clients]\nx = 1\n", "clients", 3),
-        ("[[accounts]]\nx = 1\n", "accounts", 4),
+        ("[[accounts]]\nx = 1\n", "accounts", 5),
         ("[limits]\nx = 1\n", "limits", 6),
-        ("[topology]\nx = 1\n", "topology", 12),
+        ("[topology]\nx = 1\n", "topology", 14),
         ("[memory]\nx = 1\n", "memory", 1),
         ("[stats]\nx = 1\n", "stats", 1),
     ];
@@ -142,6 +143,59 @@ fn a_feed_without_lines_and_a_config_without_accounts_are_refused() {
         "x.toml:1: accounts: 0: expected 1 to 4096"
     );
     assert!(with("allow_plaintext = false", "allow_plaintext = true").is_ok());
+}
+
+/// A section `[tls]` with these lines, the name of a certificate in the account, and the objection; none: it is right.
+const TLS: &[(&str, &str, &str)] = &[
+    ("control_listen = \"0.0.0.0:7411\"", "", ""),
+    ("gateway_listen = \"[::]:0\"\nclient_certificates = \"optional\"\nclient_ca = \"ca\"", "\"desk-7\"", ""),
+    ("", "", "tls: expected control_listen, gateway_listen or both"),
+    ("control_listen = \"127.0.0.1:7401\"", "", "tls.control_listen: is the same as control.listen"),
+    ("gateway_listen = \"127.0.0.1:7402\"", "", "tls.gateway_listen: is the same as gateway.listen"),
+    (
+        "control_listen = \"1.1.1.1:1\"\ngateway_listen = \"1.1.1.1:1\"",
+        "",
+        "tls.gateway_listen: is the same as tls.control",
+    ),
+    ("control_listen = \"a\"", "", "\"a\": expected an address and a port such as"),
+    ("control_listen = \"0.0.0.0:1\"\nsessions_max = 0", "", "tls.sessions_max: 0: expected 1 to 32768"),
+    (
+        "control_listen = \"0.0.0.0:1\"\nclient_certificates = \"required\"",
+        "",
+        "tls.client_certificates: expected client_ca",
+    ),
+    (
+        "control_listen = \"0.0.0.0:1\"\nclient_certificates = \"some\"",
+        "",
+        "unknown variant `some`, expected one of `none`",
+    ),
+    ("control_listen = \"0.0.0.0:1\"\nclient_ca = \"ca\"", "", "tls.client_ca: client_certificates = \"optional\" or"),
+    ("control_listen = \"0.0.0.0:1\"", "\"a\"", "accounts.0.certificates: nobody is asked for one"),
+    (
+        "control_listen = \"0.0.0.0:1\"\nclient_certificates = \"required\"\nclient_ca = \"ca\"",
+        "\"a\", \"a\"",
+        "accounts.0.certificates.1: \"a\" stands for an account already",
+    ),
+    (
+        "control_listen = \"0.0.0.0:1\"\nclient_certificates = \"required\"\nclient_ca = \"ca\"",
+        "\"\"",
+        "accounts.0.certificates.0: expected a name in a certificate",
+    ),
+];
+
+#[test]
+fn tls_is_whole_or_refused() {
+    for (lines, names, expected) in TLS {
+        let text = format!("{LEAST}certificates = [{names}]\n[tls]\ncertificate = \"c\"\nkey = \"k\"\n{lines}\n");
+        match parse(&text) {
+            Ok(config) => assert!(expected.is_empty() && config.tls.is_some(), "{lines}"),
+            Err(error) => {
+                let (_, message) = error.strip_prefix("x.toml:").unwrap().split_once(": ").unwrap();
+                assert!(!expected.is_empty() && message.starts_with(expected), "{lines}: {error}");
+            }
+        }
+    }
+    assert!(parse(&format!("{LEAST}[tls]\nkey = \"k\"\n")).unwrap_err().ends_with("missing field `certificate`"));
 }
 
 #[test]

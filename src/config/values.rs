@@ -107,6 +107,10 @@ pub(super) fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Socke
     text(deserializer, ADDRESS, |text| text.parse().ok())
 }
 
+pub(super) fn some_listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+    listen(deserializer).map(Some)
+}
+
 pub(super) fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddrV4, D::Error> {
     text(deserializer, ADDRESS_V4, |text| text.parse().ok())
 }

@@ -88,8 +88,15 @@ pub fn config(folder: &Folder, rerequest: Option<SocketAddr>, now: Nanos) -> Res
         },
         // The demonstration measures the engine, and its folder goes with it: no disk is waited for.
         journal: Journal { durability: Durability::Process, ..Journal::default() },
+        tls: None,
         clients: Clients::default(),
-        accounts: vec![Account { name: LOGIN.0.into(), logins, drop_copy: false, rules_max: None }],
+        accounts: vec![Account {
+            name: LOGIN.0.into(),
+            logins,
+            certificates: vec![],
+            drop_copy: false,
+            rules_max: None,
+        }],
         limits: Limits { rules_max: 1 << 17, account_rules_max: 1 << 17, ..Limits::default() },
         topology: Topology::default(),
         stats: Stats { file: folder.path().join("stats") },

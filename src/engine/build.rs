@@ -7,7 +7,8 @@
 use std::io;
 
 use super::past::{self, Past, PastError, Report};
-use super::{Addresses, EngineError, settings, watched};
+use super::reload::Reloads;
+use super::{Addresses, EngineError, secured, settings, watched};
 use crate::agent::Agent;
 use crate::config::Config;
 use crate::control::agent::ControlAgent;
@@ -106,6 +107,8 @@ pub struct Built {
     pub granted: Vec<Granted>,
     /// What was there from earlier runs.
     pub recovery: Report,
+    /// The ways on which agents are given what is reloaded.
+    pub reloads: Reloads,
     /// Keep other engines away.
     pub locks: [DirectoryLock; 2],
     /// Readers see by it that the engine lives.
@@ -174,6 +177,10 @@ where
     let waits = config.journal.durability != Durability::None;
     control.journal((change_sender, safe_receiver, slots.journal), waits, recovered.ordinal);
 
+    // TLS stands before control and the gateway, where it is configured.
+    let account_names: Vec<String> = config.accounts.iter().map(|account| account.name.clone()).collect();
+    let secured = secured::open(config, &account_names, &mut control, &mut gateway)?;
+
     // 4. The shards, each between its four rings, with the rules of earlier runs.
     let (market_senders, market_receivers) = rings(shards, slots.market, MarketEvent::new(Action::Clock));
     let inward = market_receivers.into_iter().zip(rule_receivers);
@@ -197,6 +204,8 @@ where
         line_b: feed.address(Line::B),
         control: control.local_addr(),
         gateway: gateway.local_addr(),
+        control_tls: secured.as_ref().and_then(|tls| tls.control),
+        gateway_tls: secured.as_ref().and_then(|tls| tls.gateway),
     };
     let granted = feed.report().collect();
     let mut agents: Vec<(Role, Box<dyn Agent>)> = vec![
@@ -208,7 +217,12 @@ where
     for (number, matcher) in matchers.enumerate() {
         agents.push((Role::Matcher(number), watched::matcher(number, matcher, &mut stats)?));
     }
-    Ok(Built { agents, addresses, granted, recovery: report, locks, stats })
+    let mut reloads = Reloads { accounts: account_names, identities: None };
+    if let Some(tls) = secured {
+        agents.push((Role::Tls, watched::tls(tls.agent, &mut stats)?));
+        reloads.identities = Some(tls.identities);
+    }
+    Ok(Built { agents, addresses, granted, recovery: report, reloads, locks, stats })
 }
 
 const NO_CHANGE: Change = Change {

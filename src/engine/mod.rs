@@ -18,6 +18,8 @@
 
 pub mod build;
 mod past;
+mod reload;
+mod secured;
 mod settings;
 mod watched;
 
@@ -35,9 +37,11 @@ use crate::sys::clock::Clock;
 use crate::sys::lock::DirectoryLock;
 use crate::sys::memory;
 use crate::sys::topology::Machine;
+use crate::tls::settings::TlsError;
 
 use build::{Built, Surroundings};
 pub use past::{PastError, Report};
+pub use reload::{ReloadError, Reloads};
 
 /// How often the stop of an agent is looked for.
 const STOP_POLL: Duration = Duration::from_micros(200);
@@ -63,6 +67,12 @@ pub enum EngineError {
     /// The alert port or the alert log.
     #[error("gateway: {0}")]
     Gateway(#[from] crate::gateway::agent::OpenError),
+    /// A TLS port.
+    #[error("tls: cannot listen on {0}: {1}")]
+    Tls(SocketAddr, std::io::Error),
+    /// Certificates or keys.
+    #[error("tls: {0}")]
+    Certificates(#[from] TlsError),
     /// What earlier runs have left.
     #[error(transparent)]
     Past(#[from] PastError),
@@ -85,6 +95,10 @@ pub struct Addresses {
     pub control: SocketAddr,
     /// The alert port.
     pub gateway: SocketAddr,
+    /// The rule port with TLS.
+    pub control_tls: Option<SocketAddr>,
+    /// The alert port with TLS.
+    pub gateway_tls: Option<SocketAddr>,
 }
 
 /// A running engine. Dropping it without [`Engine::stop`] leaves its threads running until the process ends.
@@ -101,6 +115,7 @@ pub struct Engine {
     pub stats_file: PathBuf,
     /// What was there from earlier runs.
     pub recovery: Report,
+    reloads: Reloads,
     threads: Vec<Handle>,
     _locks: [DirectoryLock; 2],
     /// Kept as long as the engine runs: readers see by it that it lives.
@@ -114,22 +129,33 @@ impl Engine {
     pub fn start(config: &Config) -> Result<Engine, EngineError> {
         let machine = Machine::this().map_err(EngineError::Machine)?;
         let plan = Plan::new(&machine, &config.topology)?;
+        let plan = if config.tls.is_some() { plan.with_tls(&machine, &config.topology)? } else { plan };
         let surroundings = Surroundings::machine(config)?;
         let clock = surroundings.clock.clone();
-        let Built { agents, addresses, granted, recovery, locks, stats } =
+        let Built { agents, addresses, granted, recovery, reloads, locks, stats } =
             build::build(config, plan.shards, surroundings)?;
         let memory_refused = prepare_memory(config.memory.lock);
         let threads = spawn(&plan, agents, &clock)?;
         let stats_file = config.stats.file.clone();
         let (_locks, _stats) = (locks, stats);
-        Ok(Engine { addresses, plan, granted, memory_refused, stats_file, recovery, threads, _locks, _stats })
+        Ok(Engine { addresses, plan, granted, memory_refused, stats_file, recovery, reloads, threads, _locks, _stats })
+    }
+
+    /// Takes over what may change without a restart.
+    ///
+    /// # Errors
+    /// [`ReloadError`]; nothing has changed then.
+    pub fn reload(&self, config: &Config) -> Result<(), ReloadError> {
+        self.reloads.take_over(config)
     }
 
     /// Stops it from the source to the sink. What was read from the feed is matched, what was fired is logged and, as far as
     /// clients read it, sent.
     pub fn stop(self) {
         let matchers = (0..self.plan.shards).map(Role::Matcher);
-        let order = [Role::Feed, Role::Control].into_iter().chain(matchers).chain([Role::Gateway, Role::Journal]);
+        // TLS after both ports: it still brings their clients what they are owed.
+        let last = [Role::Gateway, Role::Tls, Role::Journal];
+        let order = [Role::Feed, Role::Control].into_iter().chain(matchers).chain(last);
         for role in order {
             let Some((thread, agent)) = self.place_of(role) else { continue };
             if role == Role::Feed {

@@ -18,6 +18,7 @@ use crate::model::{AccountId, Nanos};
 use crate::partition::MidnightOf;
 use crate::soup::login::SessionId;
 use crate::soup::packet::HEADER_SIZE;
+use crate::tls::settings::IdentitySettings;
 
 /// The feed's.
 pub fn feed(config: &Config) -> FeedSettings {
@@ -78,6 +79,24 @@ pub fn shard(config: &Config) -> ShardLimits {
 /// The accounts with their numbers: their positions in the config.
 fn numbered(config: &Config) -> impl Iterator<Item = (AccountId, &Account)> {
     (0..).zip(&config.accounts)
+}
+
+/// Who the engine is in TLS, where it has TLS, and whose certificates it knows.
+/// `accounts`: the names of the running engine's accounts, by number.
+pub fn identity(config: &Config, accounts: &[String]) -> Option<IdentitySettings> {
+    let tls = config.tls.as_ref()?;
+    let named = |of: &Account| {
+        let account = (0..).zip(accounts).find(|(_, name)| **name == of.name);
+        let names = of.certificates.clone().into_iter();
+        names.filter_map(move |name| Some((name, account?.0)))
+    };
+    Some(IdentitySettings {
+        certificate: tls.certificate.clone(),
+        key: tls.key.clone(),
+        client_ca: tls.client_ca.clone(),
+        client_certificates: tls.client_certificates,
+        accounts: config.accounts.iter().flat_map(named).collect(),
+    })
 }
 
 /// Control's. `session` is that of the answer streams.

@@ -10,6 +10,7 @@ use crate::matcher::agent::MatcherAgent;
 use crate::model::Nanos;
 use crate::partition::{Partition, Shards};
 use crate::stats::{StatsError, StatsFile};
+use crate::tls::agent::TlsAgent;
 
 /// Cycles after which counts are published in any case.
 const CYCLES_MAX: u32 = 1_024;
@@ -82,6 +83,12 @@ pub fn control(agent: ControlAgent, stats: &mut StatsFile) -> Published {
 pub fn journal(agent: JournalAgent, stats: &mut StatsFile) -> Published {
     let mut counts = stats.counters::<crate::journal::agent::JournalCounts>("journal", "disk")?;
     Ok(watched(agent, move |agent: &JournalAgent| counts.publish(&agent.counts())))
+}
+
+/// TLS.
+pub fn tls(agent: TlsAgent, stats: &mut StatsFile) -> Published {
+    let mut counts = stats.counters::<crate::tls::agent::TlsCounts>("tls", "links")?;
+    Ok(watched(agent, move |agent: &TlsAgent| counts.publish(&agent.counts())))
 }
 
 /// The gateway with its intake.

@@ -32,7 +32,9 @@ pub struct Topology {
     pub control: Option<usize>,
     /// Core of the journal. Default: that of control.
     pub journal: Option<usize>,
-    /// Idle strategy of all agents that have none of their own below. Default: the engine chooses.
+    /// Core of TLS, where there is TLS. Default: wherever the scheduler puts it.
+    pub tls: Option<usize>,
+    /// Idle strategy of all agents but TLS that have none of their own below. Default: the engine chooses.
     pub idle: Option<Idle>,
     /// Idle strategy of the feed.
     pub feed_idle: Option<Idle>,
@@ -44,6 +46,8 @@ pub struct Topology {
     pub control_idle: Option<Idle>,
     /// Idle strategy of the journal.
     pub journal_idle: Option<Idle>,
+    /// Idle strategy of TLS. Default: it parks.
+    pub tls_idle: Option<Idle>,
 }
 
 /// An agent, as the plan sees it.
@@ -59,6 +63,8 @@ pub enum Role {
     Control,
     /// The journal.
     Journal,
+    /// TLS before the two ports.
+    Tls,
 }
 
 /// A thread: where it runs and what runs on it.
@@ -171,6 +177,29 @@ impl Plan {
         Ok(plan)
     }
 
+    /// This plan with TLS: on a thread of its own, since no handshake may delay another agent by the millisecond that it takes,
+    /// unless the config gives it another agent's core.
+    ///
+    /// # Errors
+    /// [`PlanError`].
+    pub fn with_tls(mut self, machine: &Machine, wish: &Topology) -> Result<Plan, PlanError> {
+        let core = wish.tls.map(|id| core_of(machine, Role::Tls, id)).transpose()?;
+        let shared = self.threads.iter_mut().find(|thread| core.is_some() && thread.core == core);
+        match (shared, wish.tls_idle) {
+            (Some(shared), Some(idle)) if idle != shared.idle => {
+                let (first, second) = (shared.roles[0], Role::Tls);
+                return Err(PlanError::Idles { first, second, idles: (shared.idle, idle) });
+            }
+            (Some(shared), _) => shared.roles.push(Role::Tls),
+            (None, idle) => {
+                let idle = idle.unwrap_or(Idle::Park);
+                self.threads.push(PlannedThread { core, idle, roles: vec![Role::Tls] });
+            }
+        }
+        check_spinning(machine, &self)?;
+        Ok(self)
+    }
+
     /// The thread that a role runs on, as an index into `threads`.
     pub fn thread_of(&self, role: Role) -> Option<usize> {
         self.threads.iter().position(|thread| thread.roles.contains(&role))
@@ -209,6 +238,7 @@ impl Topology {
             Role::Gateway => self.gateway_idle,
             Role::Control => self.control_idle,
             Role::Journal => self.journal_idle,
+            Role::Tls => self.tls_idle,
         };
         own.or(self.idle)
     }
@@ -224,13 +254,18 @@ impl Topology {
     }
 }
 
+/// The core that the config gives a role.
+fn core_of(machine: &Machine, role: Role, id: usize) -> Result<Core, PlanError> {
+    let allowed = || machine.cores.iter().map(|core| core.id).collect();
+    let core = machine.core(id).copied();
+    core.ok_or_else(|| PlanError::Outside { key: role.key(), core: id, allowed: allowed() })
+}
+
 /// The plan that the config's cores make.
 fn explicit(machine: &Machine, wish: &Topology, cores: &[(Role, usize)]) -> Result<Plan, PlanError> {
     let mut threads: Vec<(Core, Vec<Role>)> = vec![];
     for &(role, id) in cores {
-        let allowed = || machine.cores.iter().map(|core| core.id).collect();
-        let core =
-            *machine.core(id).ok_or_else(|| PlanError::Outside { key: role.key(), core: id, allowed: allowed() })?;
+        let core = core_of(machine, role, id)?;
         match threads.iter_mut().find(|(other, _)| other.id == id) {
             Some((_, roles)) => roles.push(role),
             None => threads.push((core, vec![role])),
@@ -276,12 +311,13 @@ impl Role {
             Role::Gateway => "gateway",
             Role::Control => "control",
             Role::Journal => "journal",
+            Role::Tls => "tls",
         }
     }
 }
 
 impl fmt::Display for Role {
-    /// The agent's name: `feed`, `matcher-0`, `gateway`, `control`, `journal`.
+    /// The agent's name: `feed`, `matcher-0`, `gateway`, `control`, `journal`, `tls`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Role::Matcher(shard) => write!(f, "matcher-{shard}"),

@@ -182,3 +182,25 @@ fn more_spinning_threads_than_physical_cores_are_refused() {
     assert_eq!(refused(&multithreaded(2), &wish), PlanError::Cores { spinning: 2, cores: 1 });
     assert_eq!(lines(&machine(2, &[], None), &wish).len(), 2);
 }
+
+#[test]
+fn tls_has_a_thread_of_its_own_that_parks_whatever_the_others_do() {
+    let with_tls = |machine: &Machine, wish: &Topology| Plan::new(machine, wish).unwrap().with_tls(machine, wish);
+    let last = |wish: &Topology| {
+        let plan = with_tls(&machine(4, &[], None), wish).unwrap();
+        let thread = plan.threads.last().unwrap().clone();
+        (thread.core.map(|core| core.id), thread.idle, thread.name())
+    };
+    assert_eq!(last(&Topology::default()), (None, Idle::Park, "tls".into()));
+    let spinning = Topology { idle: Some(Idle::Spin), ..explicit(0, &[1], 2, 2) };
+    assert_eq!(last(&spinning), (None, Idle::Park, "tls".into()));
+    assert_eq!(last(&Topology { tls: Some(3), ..spinning.clone() }), (Some(3), Idle::Park, "tls".into()));
+    let shared = Topology { tls: Some(2), ..spinning.clone() };
+    assert_eq!(last(&shared), (Some(2), Idle::Spin, "gateway+control+journal+tls".into()));
+    let refused = |wish: Topology| with_tls(&machine(4, &[], None), &wish).unwrap_err().to_string();
+    let contrary = refused(Topology { tls_idle: Some(Idle::Park), ..shared });
+    assert!(contrary.contains("gateway and tls share a thread and need one idle strategy, not spin and park"));
+    assert!(refused(Topology { tls: Some(9), ..spinning }).contains("topology.tls: core 9 is not among"));
+    let all = with_tls(&machine(1, &[], None), &Topology::default()).unwrap();
+    assert_eq!(all.threads.len(), 2);
+}

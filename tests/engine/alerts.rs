@@ -37,8 +37,11 @@ impl Reader {
 
     /// The same for the login of this name.
     pub fn connect_as(user: &str, address: SocketAddr) -> Reader {
-        let mut client =
-            Client::connect(address, &Login::new(user, PASSWORD).expect("a login")).expect("the alert port");
+        Reader::over(Client::connect(address, &Login::new(user, PASSWORD).expect("a login")).expect("the alert port"))
+    }
+
+    /// The same for a client that is logged in.
+    pub fn over(mut client: Client) -> Reader {
         let (sender, messages) = channel();
         let thread = std::thread::spawn(move || {
             let mut stops = false;

@@ -4,6 +4,7 @@
 #![allow(dead_code)] // each test program uses a part of it
 
 pub mod alerts;
+pub mod certificates;
 pub mod feed;
 pub mod process;
 pub mod rules;
