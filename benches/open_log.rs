@@ -7,9 +7,7 @@
 
 mod common;
 
-use std::time::Instant;
-
-use common::Args;
+use common::{Args, Stopwatch};
 use hairtrigger::gateway::history;
 use hairtrigger::gateway::intake::Intake;
 use hairtrigger::gateway::log::Run;
@@ -50,23 +48,24 @@ fn main() {
     }
     drop(logs);
 
-    let start = Instant::now();
+    let start = Stopwatch::start();
     let mut read = 0;
     let history = history::read(root.path(), |_| read += 1).expect("a log");
-    let recovery = start.elapsed();
+    let recovery = start.stop();
     assert!(history.is_whole && read == count);
-    let start = Instant::now();
+    let start = Stopwatch::start();
     let logs = open();
-    let opening = start.elapsed();
+    let opening = start.stop();
     assert_eq!(logs.current().next(0), count as u64 + 1);
     let (_sender, receiver) = ring(8, Alert::new(AlertKind::Alert));
     let mut intake = Intake::new(vec![receiver], &names, logs.current(), limits::BUSTS_MAX);
-    let start = Instant::now();
+    let start = Stopwatch::start();
     intake.resume(&logs);
-    let resuming = start.elapsed();
+    let resuming = start.stop();
     println!("{} MiB, {count} alerts of {accounts} accounts", size >> 20);
-    for (what, took) in [("read for recovery", recovery), ("open", opening), ("prints", resuming)] {
-        let per_gib = took.as_secs_f64() * (1u64 << 30) as f64 / size as f64;
-        println!("  {what:<18} {:8.1} ms  {per_gib:6.3} s/GiB", took.as_secs_f64() * 1e3);
+    let gib = size as f64 / (1u64 << 30) as f64;
+    for (what, (elapsed, on_core)) in [("read for recovery", recovery), ("open", opening), ("prints", resuming)] {
+        let per_gib = [elapsed, on_core].map(|took| took.as_secs_f64() / gib);
+        println!("  {what:<18} {:6.3} s/GiB elapsed, {:6.3} on a core", per_gib[0], per_gib[1]);
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Scope;
 
 use hairtrigger::client::{Client, ClientError, Event, Request};
-use hairtrigger::gateway::wire::{Kind, Message};
+use hairtrigger::gateway::wire::{Kind, Message, STOPS};
 use hdrhistogram::Histogram;
 
 use crate::market::Clock;
@@ -23,7 +23,7 @@ pub fn histogram() -> Histogram<u64> {
     Histogram::new_with_max(60_000_000_000, 3).expect("the bounds are constants that it takes")
 }
 
-/// Reads on a thread of its own, to the end of the session.
+/// Reads on a thread of its own, until the engine stops.
 pub fn measure<'s>(scope: &'s Scope<'s, '_>, alerts: SocketAddr, clock: &'s Clock) -> Result<Measured, Fault> {
     let mut client = Client::connect(alerts, &Request::new("demo", "secret")?)?;
     let measured = Arc::new(Mutex::new(histogram()));
@@ -39,7 +39,7 @@ pub fn measure<'s>(scope: &'s Scope<'s, '_>, alerts: SocketAddr, clock: &'s Cloc
                         theirs.lock().unwrap_or_else(PoisonError::into_inner).saturating_record(late);
                     }
                 }
-                Ok(Event::End) => return,
+                Ok(Event::Debug(text)) if text == STOPS.as_bytes() => return,
                 Ok(_) => (),
                 Err(error) => panic!("the measuring reader was cut off: {error}"),
             }
