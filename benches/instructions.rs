@@ -12,12 +12,15 @@ use std::process;
 
 use common::Args;
 use common::feed::{Messages, Stage, Track, day};
+use common::fused::Pipeline;
 use common::rules::{CENT, Loaded, SYMBOLS, name_of, price_of};
+use hairtrigger::limits::DATAGRAMS_PER_CYCLE;
 use hairtrigger::model::{Command, Comparison, Price, RuleCommand, RuleKey, RuleSpec, Signal};
+use hairtrigger::sys::clock::Clock;
 
 /// Rules held in the paths about rules.
 const RULES: usize = 100_000;
-const PATHS: [&str; 12] = [
+const PATHS: [&str; 14] = [
     "decode",
     "decode, orders",
     "decode, orders, books",
@@ -30,6 +33,8 @@ const PATHS: [&str; 12] = [
     "set, replaces",
     "remove",
     "alert fired",
+    "print to log, fires nothing",
+    "print to log, an alert",
 ];
 
 fn main() {
@@ -65,6 +70,9 @@ fn run(path: &str, run: usize, operations: usize) {
     if path == "alert fired" {
         return fire(run, operations);
     }
+    if let Some(kind) = path.strip_prefix("print to log, ") {
+        return to_log(kind == "an alert", run);
+    }
     let mut loaded = Loaded::new(RULES + 2 * operations);
     loaded.fill(RULES);
     match path {
@@ -88,6 +96,18 @@ fn messages(stage: Stage, run: usize, operations: usize) {
         if run > at * operations {
             track.take(&half);
         }
+    }
+}
+
+/// The fused engine between its sockets, in cycles of a batch of datagrams with one print each.
+fn to_log(fires: bool, run: usize) {
+    let folder = tempfile::tempdir().expect("a folder for the alert log");
+    let clock = Clock::machine();
+    let mut pipeline = Pipeline::new(1_000, if fires { 1 } else { u64::MAX }, folder.path(), &clock);
+    for _ in 0..run / DATAGRAMS_PER_CYCLE {
+        let now = clock.now();
+        (0..DATAGRAMS_PER_CYCLE).for_each(|_| assert!(pipeline.print(now), "the ring is drained every cycle"));
+        pipeline.step(now);
     }
 }
 
