@@ -288,7 +288,8 @@ impl ControlAgent {
                 continue;
             };
             if let Some(Some(connection)) = self.connections.get_mut(slot) {
-                connection.is_readable |= event.is_readable() || event.is_read_closed() || event.is_error();
+                connection.has_ended |= event.is_read_closed() || event.is_error();
+                connection.is_readable |= event.is_readable() || connection.has_ended;
                 connection.is_writable |= event.is_writable();
                 wake(Some(slot), &mut self.connections, &mut self.queue);
             }

@@ -58,6 +58,8 @@ pub struct Connection {
     pub sent: u64,
     pub held: Option<Held>,
     pub is_readable: bool,
+    /// Its client has ended its side, or the socket is broken.
+    pub has_ended: bool,
     pub is_writable: bool,
     pub is_queued: bool,
     /// Its input stands still for want of room.
@@ -80,6 +82,7 @@ impl Connection {
             sent: 0,
             held: None,
             is_readable: true,
+            has_ended: false,
             is_writable: true,
             is_queued: false,
             is_stopped: false,
@@ -108,9 +111,15 @@ impl Connection {
         if space.is_empty() {
             return Ok(0);
         }
+        let size = space.len();
         match self.socket.read(space) {
             Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(count) => Ok(count),
+            Ok(count) => {
+                // Less than there was space for: nothing is left, and what comes later is told anew. An end that has been
+                // told already is not, so it is read for.
+                self.is_readable &= count == size || self.has_ended;
+                Ok(count)
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.is_readable = false;
                 Ok(0)
