@@ -40,7 +40,8 @@
 //!   kernel drops, and that is an ordinary gap in the sequence. There is no queue without a bound.
 //! - **One truth.** [`replay`] drives the very shards of the live engine; its contract decides what a rule does. Same feed, same
 //!   rules, same alerts, byte for byte, for any number of shards.
-//! - **The data path allocates nothing after start**, formats nothing, and reads the clock once a datagram and once an alert.
+//! - **The data path allocates nothing after start**, formats nothing, and reads the clock once a datagram and, in each
+//!   stage that an alert passes, once for a few alerts in a row.
 //! - **An alert stream is a file, a session a cursor in it.** A slow client holds up nobody, needs no queue and resumes. The file
 //!   outlives the process: its numbers go on ([`gateway::logs`]), and no number is told twice with other bytes.
 //! - **What is acknowledged is on disk.** An answer leaves when all changes of the rules before it are; nothing else waits for

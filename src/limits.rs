@@ -85,6 +85,8 @@ pub const BOOK_PLACES_PER_CYCLE: usize = 4_096;
 pub const PLACES_PER_BOOKED_ORDER: usize = 16;
 /// Walks that a shard holds at most; one more waits in its rule ring.
 pub const WALKS_MAX: usize = 256;
+/// Alerts in a row that are stamped with one reading of the clock: the last of them about half a microsecond early.
+pub const STAMPS_PER_READING: u32 = 8;
 /// Alerts that the gateway takes per duty cycle and shard.
 pub const ALERTS_PER_CYCLE: usize = 1_024;
 

@@ -4,6 +4,8 @@
 //! day. When the table is at its limit new prints are not remembered, which is counted, and from then on until the
 //! next session a Broken Trade of an unknown number cannot be told from one that fired nothing.
 
+use crate::sys::memory;
+
 /// A print, as a Broken Trade names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Print {
@@ -45,6 +47,12 @@ impl Busts {
     pub fn new(prints_max: usize) -> Busts {
         let slots = (2 * prints_max).next_power_of_two().max(2);
         Busts { entries: vec![EMPTY; slots].into(), count: 0, overflows: 0, overflowed: false }
+    }
+
+    /// Has fetched what [`Self::note`] of this print will begin with.
+    #[inline]
+    pub fn prefetch(&self, print: Print) {
+        memory::prefetch(&self.entries[home(print) & (self.entries.len() - 1)]);
     }
 
     /// The alert at `offset` was caused by this print. Offsets come in rising order.

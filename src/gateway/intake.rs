@@ -19,6 +19,7 @@ use crate::counts;
 use crate::limits::{ALERTS_PER_CYCLE, BUST_RECORDS_PER_CYCLE};
 use crate::model::{Alert, AlertKind, Nanos, Reason, flag};
 use crate::ring::Receiver;
+use crate::sys::clock::Stamp;
 
 /// Before the feed's first session.
 const BLANK: [u8; 10] = [b' '; 10];
@@ -60,9 +61,9 @@ impl Intake {
         Intake { sources, desk }
     }
 
-    /// Takes from each ring what it has, within bounds and as far as the log has room. `now` is asked anew for each
-    /// `ts_log`: a stamp for the whole cycle would be older than the `ts_match` of what came while it went on. `logged` gets
-    /// the ns from `ts_recv` to `ts_log` of each alert that a datagram caused. Returns how much was done.
+    /// Takes from each ring what it has, within bounds and as far as the log has room. `now` is asked for `ts_log` when alerts are
+    /// taken, and again for every few of them: a stamp for the whole cycle would be older than the `ts_match` of what came while it
+    /// went on. `logged` gets the ns from `ts_recv` to `ts_log` of each alert that a datagram caused. Returns how much was done.
     pub fn take(
         &mut self,
         log: &mut AlertLog,
@@ -140,6 +141,7 @@ struct Prints {
 impl Prints {
     #[inline]
     fn note(&mut self, print: Print, offset: u64) {
+        self.busts.prefetch(print);
         self.latest.push((print, offset));
     }
 
@@ -184,11 +186,13 @@ impl Source {
             self.job = self.resumed.pop();
         }
         let mut work = if self.job.is_some() { self.carry_on(desk, log, now()) } else { 0 };
+        let mut stamp = Stamp::default();
         while self.job.is_none() && self.held_from < self.held.len() && log.room() > 0 {
             let alert = self.held[self.held_from];
             self.held_from += 1;
             work += 1;
-            self.job = accept(&mut self.prints, &mut self.feed_session, desk, log, &alert, now(), logged);
+            self.job =
+                accept(&mut self.prints, &mut self.feed_session, desk, log, &alert, stamp.next(&mut *now), logged);
         }
         if !self.is_idle() {
             return work;
@@ -200,12 +204,14 @@ impl Source {
             desk.counts.log_waits += u64::from(!self.ring.is_empty());
             return work;
         }
+        // Anew: what is taken below may have come since the last reading.
+        let mut stamp = Stamp::default();
         let Source { ring, held, job, prints, feed_session, .. } = self;
         work + ring.drain(limit, |alert| {
             if job.is_some() {
                 held.push(*alert);
             } else {
-                *job = accept(prints, feed_session, desk, log, alert, now(), logged);
+                *job = accept(prints, feed_session, desk, log, alert, stamp.next(&mut *now), logged);
             }
         })
     }

@@ -18,6 +18,7 @@ use super::shard::{Outputs, Shard};
 use super::symbols::{LADDERS, Rung, turn};
 use crate::limits::STORM_SLICE;
 use crate::model::{Alert, AlertKind, NEVER, Nanos, OnSet, Price, Reason, RuleKey, Signal, flag};
+use crate::sys::clock::Stamp;
 
 /// Entries that are fetched together.
 const FETCHED_MAX: usize = STORM_SLICE;
@@ -43,6 +44,7 @@ impl Shard {
 
     /// Works off reached entries until none is left (true) or the budget is used up (false).
     pub(super) fn work_off(&mut self, symbol: u32, firing: &mut Firing, out: &mut impl Outputs) -> bool {
+        self.stamp = Stamp::default();
         while firing.ladder < LADDERS {
             let signal = firing.ladder / 2;
             if firing.reached & 1 << signal == 0 {
@@ -142,12 +144,13 @@ impl Shard {
             (rule.is_unsure(), flag::STATE_UNSURE),
         ];
         self.counts.alerts += 1;
+        let ts_match = self.stamp.next(|| out.now());
         out.alert(&Alert {
             price: Price(firing.values[signal]),
             sequence: event.sequence,
             ts_event: event.ts_event,
             ts_recv: event.ts_recv,
-            ts_match: out.now(),
+            ts_match,
             match_number: if by_print { event.second_ref } else { 0 },
             locate: event.locate,
             reason,

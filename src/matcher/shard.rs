@@ -26,6 +26,7 @@ use super::symbols::{LADDERS, NONE, Symbols};
 use super::walk::Walks;
 use crate::limits::{BOOK_PLACES_PER_CYCLE, HELD_MAX, LOCATES, STORM_SLICE};
 use crate::model::{Action, Alert, AlertKind, Applied, MarketEvent, Nanos, RuleCommand, event_flag};
+use crate::sys::clock::Stamp;
 use crate::sys::memory::prefetch;
 
 /// Where a shard's words go.
@@ -116,6 +117,8 @@ pub struct Shard {
     /// Those of every step.
     pub(super) places_per_step: usize,
     pub(super) counts: ShardCounts,
+    /// `ts_match` of what is being fired.
+    pub(super) stamp: Stamp,
 }
 
 impl Shard {
@@ -148,6 +151,7 @@ impl Shard {
             places_left: usize::MAX,
             places_per_step: BOOK_PLACES_PER_CYCLE,
             counts: ShardCounts::default(),
+            stamp: Stamp::default(),
         }
     }
 
