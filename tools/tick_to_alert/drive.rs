@@ -14,7 +14,7 @@ use crate::stages::Sent;
 use crate::storm::StormReader;
 
 /// Silence after the last event's due time after which what has not come is lost.
-const PATIENCE: Duration = Duration::from_millis(500);
+const PATIENCE: Duration = Duration::from_secs(2);
 /// From the call to the first event.
 const LEAD: Duration = Duration::from_millis(20);
 
