@@ -15,7 +15,7 @@ use hairtrigger::gateway::logs::{Logs, Retention};
 use hairtrigger::gateway::record::Audience;
 use hairtrigger::gateway::wire::RuleMessage;
 use hairtrigger::limits;
-use hairtrigger::model::{Alert, AlertKind, RuleKey, flag};
+use hairtrigger::model::{Alert, AlertKind, LogPosition, RuleKey, flag};
 use hairtrigger::ring::ring;
 
 fn main() {
@@ -50,7 +50,7 @@ fn main() {
 
     let start = Stopwatch::start();
     let mut read = 0;
-    let history = history::read(root.path(), |_| read += 1).expect("a log");
+    let history = history::read(root.path(), LogPosition::default(), |_| read += 1).expect("a log");
     let recovery = start.stop();
     assert!(history.is_whole && read == count);
     let start = Stopwatch::start();

@@ -45,7 +45,8 @@
 //! - **An alert stream is a file, a session a cursor in it.** A slow client holds up nobody, needs no queue and resumes. The file
 //!   outlives the process: its numbers go on ([`gateway::logs`]), and no number is told twice with other bytes.
 //! - **What is acknowledged is on disk.** An answer leaves when all changes of the rules before it are; nothing else waits for
-//!   the disk. What earlier runs have left is read by pure functions ([`journal::scan`], [`journal::recovery`]) with a table of cases.
+//!   the disk. What earlier runs have left is read by pure functions ([`journal::restart`], [`journal::recovery`]) with a table of cases.
+//!   Snapshots are made of journal and alert log by the same functions, beside the engine ([`journal::compaction`]): no shard is asked.
 //! - **Outside bytes never panic.** Every length is checked before it is used; every refusal has a code.
 //!
 //! What is deliberately absent: an async runtime, a lock or a shared map between shards, a floating-point number, and any

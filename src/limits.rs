@@ -52,6 +52,8 @@ pub const POLICIES_MAX: u64 = 1 << 16;
 pub const SEGMENT_SIZE_MIN: u64 = 1 << 16;
 /// See [`SEGMENT_SIZE_MIN`].
 pub const SEGMENT_SIZE_MAX: u64 = 1 << 32;
+/// Size of what is kept of a journal.
+pub const JOURNAL_SIZE_MAX: u64 = 1 << 46;
 /// Size of a socket's receive buffer.
 pub const RECEIVE_BUFFER_MAX: u64 = 1 << 30;
 /// Re-request servers.
@@ -98,6 +100,12 @@ pub const RULE_RING: usize = 1 << 13;
 pub const APPLIED_RING: usize = 1 << 13;
 /// Changes on their way to the journal or on their way to the disk.
 pub const JOURNAL_RING: usize = 1 << 14;
+/// Rules, symbols or fates of one chunk of a snapshot.
+pub const SNAPSHOT_CHUNK: usize = 1 << 16;
+/// It is looked so often whether a snapshot is due, in ns,
+pub const SNAPSHOT_POLL: u64 = 1_000_000_000;
+/// and so long after one that failed.
+pub const SNAPSHOT_RETRY: u64 = 60_000_000_000;
 /// Answers of control that wait for the journal.
 pub const ANSWERS_HELD_MAX: usize = 1 << 15;
 /// Slots of an alert ring.
@@ -242,6 +250,8 @@ const _: () = assert!(REORDER_WINDOW > DATAGRAM_SIZE_MAX / 2 && MESSAGE_KEPT_MAX
 const _: () = assert!(UNPACK_BUFFER_SIZE > 2 * (2 + u16::MAX as usize));
 const _: () = assert!(MARKET_RING.is_power_of_two() && RULE_RING.is_power_of_two());
 const _: () = assert!(APPLIED_RING.is_power_of_two() && ALERT_RING.is_power_of_two());
+// A rule of a chunk has 16 bits for its account, and an archive 31 for a distance.
+const _: () = assert!(SNAPSHOT_CHUNK <= 1 << 16);
 const _: () = assert!(JOURNAL_RING.is_power_of_two() && APPLIED_PER_CYCLE <= JOURNAL_RING);
 const _: () = assert!(EVENTS_PER_CYCLE <= MARKET_RING && COMMANDS_PER_CYCLE <= RULE_RING);
 const _: () = assert!(HELD_MAX > EVENTS_PER_CYCLE + COMMANDS_PER_CYCLE);

@@ -141,10 +141,46 @@ fn list(client: &mut Client) -> Vec<Listed> {
 #[test]
 fn no_acknowledged_rule_is_lost_by_a_kill() {
     let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("config.toml");
+    kill_again_and_again(folder.path(), "", || ());
+}
+
+/// So it is when a snapshot was made meanwhile, and the journal before it was removed.
+#[test]
+fn no_acknowledged_rule_is_lost_by_a_kill_when_snapshots_have_taken_the_journals_place() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let journal = folder.path().join("journal");
+    let files = |ending: &str| -> Vec<String> {
+        let entries = std::fs::read_dir(&journal).expect("a folder");
+        let names = entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned());
+        names.filter(|name| name.ends_with(ending)).collect()
+    };
+    let mut seen = std::collections::BTreeSet::new();
+    let small = "[journal]\nsegment_size = \"64KiB\"\nsnapshot_size = \"64KiB\"\nhistory_size = 0\n";
+    kill_again_and_again(folder.path(), small, || {
+        let deadline = std::time::Instant::now() + engine::DEADLINE;
+        while files(".snapshot").iter().all(|name| seen.contains(name)) {
+            assert!(std::time::Instant::now() < deadline, "no snapshot");
+            std::thread::yield_now();
+        }
+        seen.extend(files(".snapshot"));
+    });
+    assert!(seen.len() > 3, "{seen:?}");
+    assert!(!files(".journal").contains(&format!("{:020}.journal", 1)), "the journal's start is still there");
+    let verify = std::process::Command::new(env!("CARGO_BIN_EXE_hairtrigger"))
+        .args(["journal", "verify"])
+        .arg(&journal)
+        .output()
+        .expect("it starts");
+    let said = String::from_utf8_lossy(&verify.stdout);
+    assert!(verify.status.success() && said.contains(".snapshot: "), "{said}");
+}
+
+/// Four lives, each ended by a kill after `before_kill`.
+fn kill_again_and_again(folder: &Path, journal: &str, mut before_kill: impl FnMut()) {
+    let path = folder.join("config.toml");
     let accounts = ["demo".to_string()];
     let shape = Shape { shards: 2, lines: 1, rerequest: None, accounts: &accounts };
-    std::fs::write(&path, config_text(shape, folder.path())).expect("a folder of our own");
+    std::fs::write(&path, config_text(shape, folder) + journal).expect("a folder of our own");
     let login = Login::new("demo", PASSWORD).expect("a login");
     // By slot and user: the tags that the rule of this key may have. The last one acknowledged, and those sent after it.
     let (mut sent, mut acknowledged, mut versions) = (0u64, std::collections::BTreeSet::new(), 0);
@@ -175,6 +211,7 @@ fn no_acknowledged_rule_is_lost_by_a_kill() {
             versions = versions.max(version);
         }
         assert!(versions > greatest, "versions go on");
+        before_kill();
         running.kill();
     }
 }

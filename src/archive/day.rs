@@ -70,15 +70,14 @@ impl Accounts {
     }
 
     fn recovered(&mut self, recovery: Recovery) -> Recovered {
-        // All that the log knows the journal names too, or it is none of the rules'.
-        recovery.finish(0, |name| self.numbers.get(name).copied())
+        recovery.seal(0).gather(|name| Some(self.number(name)))
     }
 }
 
 impl Archive {
     /// The rules as they stand at its end, and the accounts' names by number.
     pub fn current(&self) -> (Vec<String>, Recovered) {
-        let (mut accounts, mut recovery) = (Accounts::default(), Recovery::default());
+        let (mut accounts, mut recovery) = (Accounts::default(), self.base.clone());
         for (record, account, change) in &self.changes {
             accounts.number(account);
             recovery.journaled(*record, *account, change);
@@ -106,7 +105,7 @@ impl Archive {
         }
         let session = session.or(sessions.last().copied()).unwrap_or(BLANK);
         let (start, end) = self.bounds(session);
-        let (mut accounts, mut recovery) = (Accounts::default(), Recovery::default());
+        let (mut accounts, mut recovery) = (Accounts::default(), self.base.clone());
         for (record, account, change) in &self.changes[..start] {
             accounts.number(account);
             recovery.journaled(*record, *account, change);

@@ -16,10 +16,12 @@ use crate::gateway::history;
 use crate::gateway::segment::SegmentError;
 use crate::gateway::wire::{Kind, RuleMessage};
 use crate::journal::record::{AccountName, Entry};
-use crate::journal::recovery::{Logged, What};
+use crate::journal::recovery::{Logged, Recovery, What};
+use crate::journal::restart;
 use crate::journal::scan::{self, ScanError};
+use crate::journal::snapshot::Snapshot;
 use crate::journal::storage::{Directory, Storage};
-use crate::model::{Change, Reason, RuleKey, flag};
+use crate::model::{Change, LogPosition, Reason, RuleKey, flag};
 
 pub use day::{Day, Placed, session_name};
 
@@ -50,9 +52,11 @@ pub enum ArchiveError {
 /// All that a journal and the alert logs beside it tell.
 #[derive(Default)]
 pub struct Archive {
-    /// The journal's changes in its order, each with its record's sequence and its account.
+    /// What the snapshot says that the oldest segment goes on from: nothing, when the journal is there from its start.
+    pub base: Recovery,
+    /// The journal's changes behind that, in its order, each with its record's sequence and its account.
     pub changes: Vec<(u64, AccountName, Change)>,
-    /// What the logs tell of rules, in their order.
+    /// What the logs tell of rules behind that, in their order.
     pub logged: Vec<Logged>,
     /// Logs that were read: without one nobody knows which rules have fired.
     pub logs: usize,
@@ -78,10 +82,16 @@ impl Archive {
                 archive.changes.push((record.sequence, account, change));
             }
         };
-        scan::scan(&storage, 0, each).map_err(failed)?;
-        let history = history::read(alerts, |told| archive.logged.extend(logged(told.message)));
+        let oldest = restart::oldest(&storage).map_err(failed)?;
+        scan::scan_behind(&storage, oldest.as_ref().map(Snapshot::covers), 0, each).map_err(failed)?;
+        let from = oldest.as_ref().map_or(LogPosition::default(), |snapshot| snapshot.covers().log);
+        if let Some(snapshot) = oldest {
+            let failed = |error| failed(ScanError::Snapshot(snapshot.covers().file_name(), error));
+            archive.base = Recovery::with_rules(&snapshot).map_err(failed)?;
+        }
+        let history = history::read(alerts, from, |message| archive.logged.extend(logged(message)));
         let history = history.map_err(|error| ArchiveError::Logs { directory: alerts.into(), error })?;
-        (archive.logs, archive.is_whole) = (history.sessions.len(), history.is_whole);
+        (archive.logs, archive.is_whole) = (history.sessions, history.is_whole);
         Ok(archive)
     }
 }

@@ -9,10 +9,11 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 use hairtrigger::journal::record::Entry;
-use hairtrigger::journal::scan;
 use hairtrigger::journal::segment::{End, Header, Reader};
+use hairtrigger::journal::snapshot::{self, Snapshot, Totals};
 use hairtrigger::journal::storage::{Directory, Storage};
-use hairtrigger::model::ChangeKind;
+use hairtrigger::journal::{restart, scan};
+use hairtrigger::model::{ChangeKind, LogPosition};
 
 /// Arguments of `journal`.
 #[derive(clap::Args)]
@@ -23,14 +24,14 @@ pub struct Args {
 
 #[derive(Subcommand)]
 enum What {
-    /// Show every segment: what is in it, where it ends and why
+    /// Show every segment: what is in it, where it ends and why; and every snapshot: how far it goes
     Inspect {
         /// The journal's folder
         directory: PathBuf,
     },
     /// Write the rules as the CSV that `rules load` and `replay` read
     Export(export::Export),
-    /// Check that all segments are one whole chain; the exit status says so
+    /// Check that all segments are one whole chain, and all snapshots whole; the exit status says so
     Verify {
         /// The journal's folder
         directory: PathBuf,
@@ -47,9 +48,15 @@ pub fn run(args: Args) -> Result<ExitCode, Box<dyn Error>> {
 }
 
 fn verify(directory: &Path) -> Result<ExitCode, Box<dyn Error>> {
+    let storage = Directory::existing(directory);
     let mut records = 0u64;
-    let found = scan::scan(&Directory::existing(directory), 0, |_| records += 1)?;
+    let oldest = restart::oldest(&storage)?;
+    let found = scan::scan_behind(&storage, oldest.as_ref().map(Snapshot::covers), 0, |_| records += 1)?;
     println!("whole: {records} records in {} segments", found.segments);
+    for (_, name) in snapshot::list(&storage)? {
+        let snapshot = Snapshot::open(storage.read(&name)?).map_err(|error| format!("{name}: {error}"))?;
+        println!("whole: {name}: {} rules", snapshot.counts().rules);
+    }
     if found.torn > 0 {
         println!("torn tail: {} bytes that were never acknowledged", found.torn);
     }
@@ -71,7 +78,19 @@ fn inspect(directory: &Path) -> Result<ExitCode, Box<dyn Error>> {
             Err(error) => writeln!(out, "{name:<30} {error}")?,
         }
     }
-    match scan::scan(&storage, 0, |_| ()) {
+    for (_, name) in snapshot::list(&storage)? {
+        match Snapshot::open(storage.read(&name)?) {
+            Ok(snapshot) => {
+                let (covers, Totals { rules, .. }) = (snapshot.covers(), snapshot.counts());
+                let LogPosition { session, segment, offset } = covers.log;
+                writeln!(out, "{name:<30} {rules} rules, up to record {}", covers.position.next_sequence - 1)?;
+                writeln!(out, "{:<30} and alert log session {session}, segment {segment}, byte {offset}", "")?;
+            }
+            Err(error) => writeln!(out, "{name:<30} {error}")?,
+        }
+    }
+    let oldest = restart::oldest(&storage);
+    match oldest.and_then(|oldest| scan::scan_behind(&storage, oldest.as_ref().map(Snapshot::covers), 0, |_| ())) {
         Ok(found) => writeln!(out, "next record: {}", found.position.next_sequence)?,
         Err(error) => writeln!(out, "{error}")?,
     }

@@ -7,9 +7,9 @@ use std::ops::RangeInclusive;
 use super::sections::{Account, Feed, Gateway, Line, Tls};
 use super::{Config, Objection, day};
 use crate::limits::{
-    ACCOUNT_CERTIFICATES_MAX, ACCOUNTS_MAX, ANSWERS_KEPT_MAX, LOGINS_MAX, ORDERS_MAX, POLICIES_MAX, RECEIVE_BUFFER_MAX,
-    REREQUEST_SERVERS_MAX, RETENTION_TIME_MAX, RETENTION_TIME_MIN, RULES_MAX, SEGMENT_SIZE_MAX, SEGMENT_SIZE_MIN,
-    SESSIONS_MAX, SOUP_SILENCE_MAX, SOUP_SILENCE_MIN, SYMBOLS_MAX, WAIT_MAX,
+    ACCOUNT_CERTIFICATES_MAX, ACCOUNTS_MAX, ANSWERS_KEPT_MAX, JOURNAL_SIZE_MAX, LOGINS_MAX, ORDERS_MAX, POLICIES_MAX,
+    RECEIVE_BUFFER_MAX, REREQUEST_SERVERS_MAX, RETENTION_TIME_MAX, RETENTION_TIME_MIN, RULES_MAX, SEGMENT_SIZE_MAX,
+    SEGMENT_SIZE_MIN, SESSIONS_MAX, SOUP_SILENCE_MAX, SOUP_SILENCE_MIN, SYMBOLS_MAX, WAIT_MAX,
 };
 use crate::tls::settings::ClientCertificates;
 
@@ -21,6 +21,8 @@ pub(super) fn check(config: &Config) -> Check {
     config.tls.as_ref().map_or(Ok(()), |tls| check_tls(tls, config))?;
     check_log(&config.gateway)?;
     within("journal.segment_size", config.journal.segment_size, SEGMENT_SIZE_MIN..=SEGMENT_SIZE_MAX)?;
+    within("journal.snapshot_size", config.journal.snapshot_size, SEGMENT_SIZE_MIN..=JOURNAL_SIZE_MAX)?;
+    within("journal.history_size", config.journal.history_size, 0..=JOURNAL_SIZE_MAX)?;
     check_clients(config)?;
     check_accounts(&config.accounts)?;
     check_certificates(config)?;

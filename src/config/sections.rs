@@ -187,6 +187,12 @@ pub struct Journal {
     /// Size of a segment, about.
     #[serde(deserialize_with = "values::size")]
     pub segment_size: u64,
+    /// Bytes of journal after which a snapshot of the rules is made, at least.
+    #[serde(deserialize_with = "values::size")]
+    pub snapshot_size: u64,
+    /// Bytes of journal that are kept behind the newest snapshot, with the snapshot that they go on from.
+    #[serde(deserialize_with = "values::size")]
+    pub history_size: u64,
     /// By the command line only: start with what is whole of a damaged journal.
     #[serde(skip)]
     pub cuts_damage: bool,
@@ -194,7 +200,14 @@ pub struct Journal {
 
 impl Default for Journal {
     fn default() -> Journal {
-        Journal { directory: None, durability: Durability::Sync, segment_size: 64 << 20, cuts_damage: false }
+        Journal {
+            directory: None,
+            durability: Durability::Sync,
+            segment_size: 64 << 20,
+            snapshot_size: 256 << 20,
+            history_size: 4 << 30,
+            cuts_damage: false,
+        }
     }
 }
 

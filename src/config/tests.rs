@@ -42,7 +42,7 @@ fn every_key_stands_in_the_example() {
         ("[feed.line_a]\nx = 1\n", "feed", 3),
         ("[control]\nx = 1\n", "control", 6),
         ("[gateway]\nx = 1\n", "gateway", 7),
-        ("[journal]\nx = 1\n", "journal", 3),
+        ("[journal]\nx = 1\n", "journal", 5),
         ("[tls]\nx = 1\n", "tls", 7),
         ("[clients]\nx = 1\n", "clients", 3),
         ("[[accounts]]\nx = 1\n", "accounts", 5),
@@ -71,7 +71,7 @@ fn values_are_read() {
     let config = with("join = \"first\"", "join = 7\nsession = \"A\"\ndate = \"2026-01-30\"").unwrap();
     assert_eq!((config.feed.join, config.feed.session), (Join::At(7), Some(*b"A         ")));
     assert_eq!(config.feed.date, Some(jiff::civil::date(2026, 1, 30)));
-    assert_eq!(config.feed.rerequest, ["127.0.0.1:26479".parse().unwrap()]);
+    assert_eq!(config.feed.rerequest, ["127.0.0.1:26479".parse::<std::net::SocketAddrV4>().unwrap()]);
     assert_eq!(with("\"64MiB\"", "65536").unwrap().gateway.segment_size, 65_536);
     assert_eq!(with("\"15s\"", "\"20s\"").unwrap().clients.deadlines().silence, 20_000_000_000);
     let multicast = "{ address = \"239.1.1.1:26477\", interface = \"127.0.0.1\", source = \"10.0.0.1\" }";

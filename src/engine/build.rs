@@ -140,11 +140,12 @@ fn rings<T: Copy + Send + Sync + 'static>(shards: usize, slots: usize, empty: T)
 /// [`EngineError`]; nothing is left then.
 pub fn build<S>(config: &Config, shards: usize, surroundings: Surroundings<S>) -> Result<Built, EngineError>
 where
-    S: Storage + 'static,
+    S: Storage + Clone + 'static,
     S::File: 'static,
 {
     let Surroundings { clock, journal: storage, boot, aside, journal_failed, rings: slots } = surroundings;
-    let Past { locks, recovered, writer, report } = past::open(config, storage, boot, clock.now())?;
+    let beside = storage.clone();
+    let Past { locks, rules: past_rules, writer, mut report } = past::open(config, storage, boot, clock.now())?;
     let mut stats = StatsFile::create(&config.stats.file, clock.now())?;
 
     // 1. The gateway: alert rings in, the log, sessions out.
@@ -164,8 +165,10 @@ where
     let (safe_sender, safe_receiver) = ring(slots.journal, 0);
     let names = past::account_names(config);
     let journal_rings = (change_receiver, safe_sender);
-    let journal = JournalAgent::start(writer, names, journal_rings, (clock.clone(), &aside), journal_failed)
+    let mut journal = JournalAgent::start(writer, names, journal_rings, (clock.clone(), &aside), journal_failed)
         .map_err(EngineError::Journal)?;
+    let snapshots = past::begin_snapshots(config, beside, (clock.clone(), &aside)).map_err(EngineError::Journal)?;
+    journal.make_snapshots(snapshots);
 
     // 3. Control: clients in, rule rings out, outcomes back.
     let (applied_senders, applied_receivers) = rings(shards, slots.applied, NO_OUTCOME);
@@ -175,7 +178,7 @@ where
         .map_err(|error| EngineError::Control(config.control.listen, error))?;
     control.refuse_sets_while(gateway.log_full());
     let waits = config.journal.durability != Durability::None;
-    control.journal((change_sender, safe_receiver, slots.journal), waits, recovered.ordinal);
+    control.journal((change_sender, safe_receiver, slots.journal), waits, past_rules.ordinal());
 
     // TLS stands before control and the gateway, where it is configured.
     let account_names: Vec<String> = config.accounts.iter().map(|account| account.name.clone()).collect();
@@ -188,8 +191,8 @@ where
     let rings = inward.zip(outward);
     let rings = rings.map(|((market, rules), (alerts, applied))| MatcherRings { market, rules, alerts, applied });
     let mut restored: Vec<Shard> = (0..shards).map(|_| Shard::new(settings::shard(config))).collect();
-    past::restore(&recovered, &mut restored)?;
-    drop(recovered);
+    past_rules.restore(&mut restored, &mut report)?;
+    drop(past_rules);
     let with_number = restored.into_iter().zip(rings).enumerate();
     let matchers = with_number.map(|(number, (shard, rings))| MatcherAgent::new(number, shard, rings, clock.clone()));
 

@@ -1,99 +1,168 @@
-//! The alert logs that are kept, read back for the recovery of rules: what they tell of rules, and what may be missing.
+//! The alert logs that are kept, read back for the rules: what they tell of them, and whether something is missing.
 //!
-//! One directory holds one session, and a session may hold several runs of the engine. The retention takes the oldest
-//! segments, and sessions as a whole: then [`History::is_whole`] is false, but [`History::is_whole_from`] a later place may
-//! be true.
+//! One directory holds one session, and a session may hold several runs of the engine; its segments are numbered from 0. The
+//! retention takes the oldest segments, and sessions as a whole. A reader may stop anywhere and go on later from its
+//! [`LogPosition`]: what it has read is not read again, and only what went before it was read is missing.
+//!
+//! **Beside the gateway.** A record's length is written last, and a segment is closed before the next one has a rule's message. So a reader
+//! ends where a segment is neither closed nor goes on, and finds the rest the next time.
 
+use std::fs::{self, File};
+use std::io;
 use std::path::Path;
 
-use super::log::opened::{self, End, Opened};
+use super::log::opened;
 use super::logs;
-use super::segment::{Access, SegmentError};
+use super::record::{self, Next};
+use super::segment::{self, Access, HEADER_SIZE, Segment, SegmentError};
 use super::wire::{Message, RuleMessage};
+use crate::model::LogPosition;
 use crate::soup::login::SessionId;
 
 /// In the directory of the logs: the number of the newest session that the retention has taken as a whole.
 pub const GONE: &str = "gone";
 
-/// Where a record stands among all of all sessions: later ones have greater places.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
-    /// The number of its session.
-    pub session: u64,
-    /// Its offset in the session's log: see [`super::log`].
-    pub offset: u64,
-}
-
-/// A rule message with where it stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Told<'a> {
-    /// Its place.
-    pub place: Place,
-    /// Its number in a drop copy's stream; of an internal one that of the next one that was sent.
-    pub number: u64,
-    /// What it says.
-    pub message: &'a RuleMessage,
-}
-
-/// A session that is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SessionKept {
-    /// Its number.
-    pub session: u64,
-    /// Offset of its oldest record that is kept, and the offset at which it ends.
-    pub offsets: (u64, u64),
-    /// It is kept from its first record on.
-    pub is_from_start: bool,
-    /// How it ends.
-    pub end: End,
-}
-
 /// What was found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct History {
-    /// The sessions, oldest first.
-    pub sessions: Vec<SessionKept>,
+    /// Sessions read.
+    pub sessions: usize,
     /// Records read.
     pub records: u64,
     /// Nothing is missing that any of them was told.
     pub is_whole: bool,
+    /// Where the next reader goes on.
+    pub position: LogPosition,
 }
 
-impl History {
-    /// True when nothing is missing from this place on (the place itself included): its session is kept from there, and it and
-    /// all later ones are whole.
-    pub fn is_whole_from(&self, place: Place) -> bool {
-        let Some(first) = self.sessions.iter().position(|kept| kept.session == place.session) else { return false };
-        let rest = &self.sessions[first..];
-        rest[0].offsets.0 <= place.offset
-            && rest[1..].iter().all(|kept| kept.is_from_start)
-            && rest.iter().all(|kept| kept.end != End::Damaged)
-    }
-}
-
-/// Reads all logs below `directory`, oldest first, and hands every rule message to `each`, in log order.
+/// Reads all logs below `directory` from a place on, oldest first, and hands every rule message to `each`, in log order. The
+/// newest segment may be written meanwhile.
 ///
 /// # Errors
 /// What the system says, or another version of the format. What is damaged is no error: see [`History::is_whole`].
-pub fn read(directory: &Path, mut each: impl FnMut(&Told<'_>)) -> Result<History, SegmentError> {
-    let mut found = History { is_whole: !directory.join(GONE).exists(), ..History::default() };
+pub fn read(directory: &Path, from: LogPosition, mut each: impl FnMut(&RuleMessage)) -> Result<History, SegmentError> {
+    let is_from_start = from == LogPosition::default();
+    let mut found = History { sessions: 0, records: 0, is_whole: true, position: from };
+    found.is_whole &= !is_from_start || !directory.join(GONE).exists();
     for (session, path) in logs::sessions(directory)? {
-        let Some(Opened { log, end, .. }) = opened::open(&path, &SessionId::from_number(session), Access::Reader)?
-        else {
-            found.is_whole &= opened::segments(&path)?.iter().all(|path| logs::is_unbegun(path).unwrap_or(false));
+        if session < from.session || opened::segments(&path)?.is_empty() {
             continue;
-        };
-        for (offset, record) in log.records() {
-            found.records += 1;
-            if let Some(Message::Rule(message)) = Message::read(record.message()) {
-                each(&Told { place: Place { session, offset }, number: record.number, message: &message });
+        }
+        // What the last reader has left must still be there.
+        found.is_whole &= session == from.session || found.sessions > 0 || is_from_start;
+        found.sessions += 1;
+        if session > found.position.session {
+            found.position = LogPosition { session, segment: 0, offset: HEADER_SIZE as u64 };
+        }
+        read_session(&path, &mut found, &mut each)?;
+    }
+    found.is_whole &= found.sessions > 0 || is_from_start;
+    Ok(found)
+}
+
+/// Reads the segments of one session from `found.position` on, and moves that.
+fn read_session(
+    directory: &Path,
+    found: &mut History,
+    each: &mut impl FnMut(&RuleMessage),
+) -> Result<(), SegmentError> {
+    let paths = opened::segments(directory)?;
+    let ordinal_of = |path| segment::ordinal_of(path).unwrap_or(u64::MAX);
+    let start = found.position.segment;
+    found.is_whole &= paths.last().is_some_and(|last| ordinal_of(last) >= start);
+    for path in paths.iter().filter(|path| ordinal_of(path) >= start) {
+        let ordinal = ordinal_of(path);
+        if ordinal != found.position.segment {
+            found.is_whole = false;
+            (found.position.segment, found.position.offset) = (ordinal, HEADER_SIZE as u64);
+        }
+        let mut end = read_segment(path, found, each)?;
+        if end == End::Broken {
+            // Half of a record may have been seen while it was written.
+            end = read_segment(path, found, each)?;
+        }
+        match end {
+            End::Closed => {
+                (found.position.segment, found.position.offset) = (ordinal + 1, HEADER_SIZE as u64);
+                // It may have come since the folder was read.
+                found.is_whole &= path.with_file_name(segment::file_name(ordinal + 1)).exists();
+            }
+            End::Open => return Ok(()),
+            End::Broken => {
+                found.is_whole = false;
+                return Ok(());
             }
         }
-        let is_from_start = log.segments().front().is_some_and(|first| first.ordinal() == 0);
-        found.is_whole &= is_from_start && end != End::Damaged;
-        found.sessions.push(SessionKept { session, offsets: (log.start(), log.end()), is_from_start, end });
     }
-    Ok(found)
+    Ok(())
+}
+
+/// Why the records of a segment end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// The log goes on in the next one.
+    Closed,
+    /// Nothing more yet.
+    Open,
+    /// Something is there, and it is no record; or something is not there any more.
+    Broken,
+}
+
+/// Reads one segment from `found.position` on, and moves that.
+fn read_segment(path: &Path, found: &mut History, each: &mut impl FnMut(&RuleMessage)) -> Result<End, SegmentError> {
+    let session = SessionId::from_number(found.position.session);
+    let segment = match Segment::open(path, &session, Access::Reader) {
+        Err(SegmentError::Header) => return Ok(End::Broken),
+        opened => opened?,
+    };
+    loop {
+        let Some(rest) = segment.bytes().get(found.position.offset as usize..) else { return Ok(End::Broken) };
+        match record::next(rest) {
+            Next::Record(record, stride) => {
+                found.records += 1;
+                found.position.offset += stride as u64;
+                if let Some(Message::Rule(message)) = Message::read(record.message()) {
+                    each(&message);
+                }
+            }
+            Next::Closed => return Ok(End::Closed),
+            Next::Nothing => return Ok(End::Open),
+            Next::Broken => return Ok(End::Broken),
+        }
+    }
+}
+
+/// Bytes of segments behind the one of a place, without the one that is prepared or active: what a reader has still to read,
+/// about.
+///
+/// # Errors
+/// What the system says.
+pub fn unread_size(directory: &Path, from: LogPosition) -> io::Result<u64> {
+    let mut sizes = vec![];
+    for (session, path) in logs::sessions(directory)? {
+        for path in opened::segments(&path)? {
+            if (session, segment::ordinal_of(&path)) > (from.session, Some(from.segment)) {
+                sizes.push(fs::metadata(path)?.len());
+            }
+        }
+    }
+    sizes.pop();
+    Ok(sizes.iter().sum())
+}
+
+/// Returns when all segments from a place on are on disk, so that what was read of them is not lost.
+///
+/// # Errors
+/// What the system says.
+pub fn sync(directory: &Path, from: LogPosition) -> io::Result<()> {
+    for (session, path) in logs::sessions(directory)? {
+        for path in opened::segments(&path)? {
+            if (session, segment::ordinal_of(&path)) >= (from.session, Some(from.segment)) {
+                File::open(path)?.sync_data()?;
+            }
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -127,14 +196,9 @@ mod tests {
     }
 
     fn versions(root: &Path) -> (Vec<u64>, History) {
-        let (mut versions, mut place) = (vec![], None);
-        let history = super::read(root, |told| {
-            assert!(place < Some(told.place), "places rise");
-            place = Some(told.place);
-            assert_eq!(told.number, told.message.version);
-            versions.push(told.message.version);
-        });
-        (versions, history.unwrap())
+        let mut versions = vec![];
+        let history = super::read(root, LogPosition::default(), |message| versions.push(message.version)).unwrap();
+        (versions, history)
     }
 
     #[test]
@@ -147,12 +211,12 @@ mod tests {
         let (versions, history) = versions(root.path());
         let expected: Vec<u64> = (1..=1_000).chain(1..=3).collect();
         assert!(versions == expected);
-        let sessions: Vec<u64> = history.sessions.iter().map(|kept| kept.session).collect();
-        assert_eq!((&sessions[..], history.is_whole), (&[8, 9, 10][..], true));
+        assert_eq!((history.sessions, history.is_whole), (3, true));
         assert!(history.records > 1_003, "marks are records too");
-        assert_eq!(super::read(Path::new("/nowhere"), |_| ()).unwrap().sessions, []);
+        assert_eq!(super::read(Path::new("/nowhere"), LogPosition::default(), |_| ()).unwrap().sessions, 0);
         fs::write(root.path().join(GONE), "7").unwrap();
-        assert!(!super::read(root.path(), |_| ()).unwrap().is_whole, "the retention has taken a session");
+        let gone = super::read(root.path(), LogPosition::default(), |_| ()).unwrap();
+        assert!(!gone.is_whole, "the retention has taken a session");
     }
 
     #[test]
@@ -173,15 +237,68 @@ mod tests {
             }
             let (versions, history) = versions(root.path());
             assert!(!history.is_whole && versions.len() < 1_000, "{damage}");
-            let (at, is_from) = match history.sessions.first() {
-                Some(first) => (Place { session: 8, offset: first.offsets.0 }, damage == 0),
-                None => continue,
-            };
-            assert_eq!(history.is_whole_from(at), is_from, "{damage}");
-            assert!(
-                !history.is_whole_from(Place { session: 8, offset: 64 })
-                    && !history.is_whole_from(Place { session: 7, ..at })
-            );
         }
+    }
+
+    /// Beside the one who writes, with segments prepared and closed meanwhile: every record once, in order, and nothing missing.
+    #[test]
+    fn a_reader_goes_on_where_the_last_one_stopped() {
+        let root = tempfile::tempdir().unwrap();
+        write(root.path(), 7, 3);
+        let session = SessionId::from_number(8);
+        let directory = root.path().join(session.to_string());
+        fs::create_dir_all(&directory).unwrap();
+        let create = |ordinal| Segment::create(&directory, ordinal, SIZE, &session).unwrap();
+        let mut log = AlertLog::new(create(0), &[*b"demo  "], 1 << 20, Run { boot: [1; 16], ts: 1 });
+        let (mut position, mut versions, mut expected) = (LogPosition::default(), vec![], vec![1, 2, 3]);
+        for version in 100..1_500 {
+            if let Some(ordinal) = log.wanted() {
+                log.provide(create(ordinal));
+            }
+            let alert = Alert { version, ..Alert::new(AlertKind::Alert) };
+            let message = RuleMessage::of(&alert, *b"demo  ", *b"S000000001", 0);
+            log.append(Audience::Account(0), 0, message.kind.size(), |out| message.write(out)).unwrap();
+            expected.push(version);
+            if version % 37 == 0 {
+                let found = super::read(root.path(), position, |message| versions.push(message.version)).unwrap();
+                assert!(found.is_whole && versions == expected, "{version}");
+                let unread = unread_size(root.path(), position).unwrap();
+                let behind = found.position.segment.saturating_sub(position.segment);
+                let size = SIZE as u64;
+                let about = unread <= behind * size && unread + size >= behind * size;
+                assert!(position == LogPosition::default() || about, "{unread}: {behind}");
+                position = found.position;
+            }
+        }
+        assert_eq!(position.session, 8);
+        sync(root.path(), position).unwrap();
+        // The next session, and the one before it is gone: all of it was read.
+        write(root.path(), 9, 2);
+        fs::remove_dir_all(root.path().join(SessionId::from_number(7).to_string())).unwrap();
+        versions.clear();
+        let found = super::read(root.path(), position, |message| versions.push(message.version)).unwrap();
+        assert!(found.is_whole && versions.ends_with(&[1, 2]), "{found:?}");
+        assert_eq!((found.position.session, found.position.segment), (9, 0));
+    }
+
+    #[test]
+    fn what_went_before_it_was_read_is_said() {
+        let root = tempfile::tempdir().unwrap();
+        write(root.path(), 8, 1_000);
+        let directory = root.path().join("0000000008");
+        let read_from = |segment, offset| {
+            let from = LogPosition { session: 8, segment, offset };
+            super::read(root.path(), from, |_| ()).unwrap().is_whole
+        };
+        let start = HEADER_SIZE as u64;
+        assert!(read_from(1, start) && read_from(0, start));
+        assert!(!read_from(1, 1 << 20), "shorter than it was");
+        assert!(!read_from(9, start), "not there at all");
+        fs::remove_file(directory.join(format!("{:020}.segment", 0))).unwrap();
+        assert!(read_from(1, start) && !read_from(0, start));
+        let other = LogPosition { session: 7, segment: 0, offset: start };
+        assert!(!super::read(root.path(), other, |_| ()).unwrap().is_whole);
+        fs::remove_dir_all(&directory).unwrap();
+        assert!(!read_from(1, start));
     }
 }

@@ -76,7 +76,7 @@ impl Segment {
     /// # Errors
     /// When it is there already, or cannot be created, allocated (disk full) or mapped; nothing is left behind then.
     pub fn create(directory: &Path, ordinal: u64, size: usize, session: &SessionId) -> io::Result<Segment> {
-        let path = directory.join(format!("{ordinal:020}.segment"));
+        let path = directory.join(file_name(ordinal));
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
         let mut map = allocate(&file, size).and_then(|()| map(&file)).inspect_err(|_| {
             let _ = std::fs::remove_file(&path);
@@ -195,6 +195,11 @@ impl Segment {
         drop(map);
         std::fs::remove_file(path)
     }
+}
+
+/// The name of the file of the segment with this ordinal.
+pub fn file_name(ordinal: u64) -> String {
+    format!("{ordinal:020}.segment")
 }
 
 /// The ordinal in a segment's file name.

@@ -15,6 +15,7 @@
 use std::io;
 use std::sync::mpsc::{Receiver as Inbox, SyncSender, sync_channel};
 
+use super::compaction::Snapshots;
 use super::record::{AccountName, Entry};
 use super::storage::Storage;
 use super::writer::Writer;
@@ -52,6 +53,7 @@ pub struct JournalAgent {
     to_disk: Option<SyncSender<Vec<Entry>>>,
     from_disk: Inbox<Vec<Entry>>,
     disk: Worker,
+    snapshots: Option<Snapshots>,
     told: u64,
     ts_batch: Nanos,
     counts: JournalCounts,
@@ -83,10 +85,16 @@ impl JournalAgent {
             to_disk: Some(to_disk),
             from_disk,
             disk,
+            snapshots: None,
             told: 0,
             ts_batch: 0,
             counts: JournalCounts::default(),
         })
+    }
+
+    /// Has snapshots made by this worker, and ends it when it ends itself.
+    pub fn make_snapshots(&mut self, snapshots: Snapshots) {
+        self.snapshots = Some(snapshots);
     }
 
     /// What was counted.
@@ -139,6 +147,9 @@ impl Agent for JournalAgent {
             self.told = self.counts.safe;
         }
         work += self.send_batch(now);
+        if let Some(snapshots) = &mut self.snapshots {
+            snapshots.knock(now);
+        }
         work
     }
 
@@ -149,7 +160,7 @@ impl Agent for JournalAgent {
         if self.batch.is_some() && self.changes.is_empty() {
             self.to_disk = None;
         }
-        has_ended
+        self.snapshots.as_mut().is_none_or(Snapshots::close) && has_ended
     }
 }
 

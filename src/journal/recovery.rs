@@ -1,7 +1,17 @@
-//! Recovery: from what journal and alert log say to the rules that are put back. Pure.
+//! Recovery: from a snapshot, the journal behind it and the alert log to the rules that are there. Pure.
 //!
-//! The journal is read first and as a whole, then the log. The journal says which rules there are; the log says what became of
-//! them. A version names one set of one rule, so the two need no order between them. What the log tells of
+//! ```text
+//!   snapshot ---- rules, in order ------------------------------.
+//!      '--------- symbols, fates --.                            v
+//!   journal behind it ------------>[ sets, fates, symbols ]-->[ merge ]--> rules, in order --> shards, or the next snapshot
+//!   alert log behind it ---------->[                      ]
+//! ```
+//!
+//! A version names one set of one rule. So all that is told of a rule but the set itself is a *fate* of its version, and sets and
+//! fates need no order between them: journal and log may be read in any order, and each in parts. Memory goes with what is read
+//! behind the snapshot; the snapshot's rules only pass by. The start of an engine and the making of a snapshot are the same merge.
+//!
+//! The journal says which rules there are; the log says what became of them. What the log tells of
 //!
 //! | case | the journal's rule of the key | then |
 //! |---|---|---|
@@ -15,25 +25,37 @@
 //! | `an_earlier_version` | has a later version | nothing |
 //! | `a_version_that_the_journal_lacks` | has an earlier one, or there is none | nothing but the counter: no version comes twice |
 //!
-//! and of the whole:
+//! of the whole:
 //!
 //! | case | then |
 //! |---|---|
 //! | `no_journal_and_no_log` | no rules |
 //! | `no_log` , `a_log_that_is_not_whole` | the journal's rules, and each says in its first alert that a firing may be lost |
 //! | `a_log_and_no_journal` | no rules; versions and ordinals go on behind those of the log |
-//! | `an_account_that_is_gone` | its rules stay in the journal, and come back with it |
+//! | `an_account_that_is_gone` | its rules stay in journal and snapshot, and come back with it |
 //! | `a_rule_that_had_seen_no_value` | unknown, unless a later rule of its symbol and signal is known to have seen one: then clear |
+//!
+//! and of a snapshot:
+//!
+//! | case | then |
+//! |---|---|
+//! | `a_snapshot_and_nothing_behind_it` | its rules, as they stood |
+//! | `a_rule_of_the_snapshot_that_was_replaced`, `..._removed`, `..._fired`, `..._rearmed` | as if journal and log were whole |
+//! | `a_firing_that_the_snapshot_has` | it is not counted twice: the log is read from where the snapshot left it |
+//! | `a_fate_whose_set_was_not_in_the_journal_yet` | it is kept in the snapshot until the set comes |
+//! | `a_log_that_lost_what_the_snapshot_lacks` | every rule says in its first alert that a firing may be lost |
+//! | `a_boot_without_an_end_behind_the_snapshot` | so do all rules that were set before it |
 //!
 //! Known limit: whether a rule without any sign of a value had seen one is not written down. It is put back as unknown, and its
 //! first alert says that this is not sure.
 
 use std::collections::HashMap;
+use std::ops::Deref;
 
 use super::record::AccountName;
+use super::snapshot::{FateRow, NamedRule, Snapshot, SnapshotError, SymbolRow};
 use crate::model::{
-    AccountId, Change, ChangeKind, Nanos, OnSet, RestoredRule, RestoredSymbol, RuleKey, RuleSpec, RuleState, Signal,
-    Symbol,
+    AccountId, Change, ChangeKind, Nanos, OnSet, RestoredRule, RestoredSymbol, RuleKey, RuleState, Signal, Symbol,
 };
 
 /// What the alert log tells of a rule.
@@ -92,33 +114,73 @@ impl Key {
     }
 }
 
-#[derive(Clone, Copy)]
-struct Rule {
-    spec: RuleSpec,
+/// The newest set of a key that was read behind the snapshot. Whatever rule the key had before is gone.
+#[derive(Clone)]
+struct Set {
+    /// `None`: it fired at once, and that ended it.
+    rule: Option<RestoredRule>,
     version: u64,
-    state: RuleState,
-    fires: u32,
-    quiet_until: Nanos,
-    /// The journal's record that set it.
+    /// The journal's record.
     record: u64,
 }
 
-/// What is known of a symbol.
-#[derive(Clone, Copy, Default)]
-struct Past {
-    version: u64,
-    /// Per signal: rules up to this version have seen a value.
-    evaluated: [u64; 4],
-    feed_time: Nanos,
-    feed_session: [u8; 10],
-    feed_sequence: u64,
+/// What became of a version.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fate {
+    /// How it ended, if it did.
+    pub end: Option<End>,
+    /// The log tells of a successor.
+    pub is_replaced: bool,
+    /// Where it stands now, if that changed.
+    pub state: Option<RuleState>,
+    /// Alerts that it gave,
+    pub fires: u32,
+    /// and the stamp of the last one.
+    pub ts_fired: Nanos,
+}
+
+/// How a rule ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It fired for the last time, or expired.
+    Over,
+    /// It was removed, as the log says.
+    Removed,
+    /// It was removed, as the journal says.
+    Journaled,
+}
+
+impl Fate {
+    /// What becomes of the rule; `None` when it has ended.
+    fn seal(&self, mut rule: RestoredRule, counts: &mut Counts) -> Option<RestoredRule> {
+        match self.end {
+            Some(End::Over) => counts.ended += 1,
+            Some(End::Removed) => counts.removed += 1,
+            Some(End::Journaled) | None => (),
+        }
+        if self.end.is_some() {
+            return None;
+        }
+        rule.state = self.state.unwrap_or(rule.state);
+        rule.fires = rule.fires.saturating_add(self.fires);
+        if self.fires > 0 {
+            rule.quiet_until = quiet_until(self.ts_fired, rule.spec.cooldown);
+        }
+        counts.replacements_lost += u64::from(self.is_replaced);
+        Some(rule)
+    }
+}
+
+fn quiet_until(ts_fired: Nanos, cooldown: Nanos) -> Nanos {
+    if cooldown == 0 { 0 } else { ts_fired.saturating_add(cooldown) }
 }
 
 /// Recovery under way.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Recovery {
-    rules: HashMap<Key, Rule>,
-    symbols: HashMap<Symbol, Past>,
+    sets: HashMap<Key, Set>,
+    fates: HashMap<(Symbol, u64), Fate>,
+    symbols: HashMap<Symbol, SymbolRow>,
     ordinal: u64,
     counts: Counts,
 }
@@ -126,23 +188,134 @@ pub struct Recovery {
 /// What was found, for people.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Changes in the journal.
+    /// Changes in the journal, behind the snapshot.
     pub changes: u64,
-    /// What the log told of rules.
+    /// What the log told of rules, behind the snapshot.
     pub logged: u64,
+    /// Rules in the snapshot.
+    pub snapshot: u64,
     /// Rules that fired for the last time, or expired.
     pub ended: u64,
     /// Rules whose remove the journal lacks.
     pub removed: u64,
     /// Rules whose replacement the journal lacks: they stay.
     pub replacements_lost: u64,
-    /// What the log told of versions that the journal lacks.
+    /// Versions that the log tells of and the journal lacks.
     pub unknown_versions: u64,
     /// Rules of accounts that the config does not have: they stay in the journal.
     pub dormant: u64,
 }
 
-/// What is put back.
+impl Counts {
+    /// Adds what another part of a merge has counted. What was read is counted once, before.
+    pub fn add(&mut self, part: &Counts) {
+        self.ended += part.ended;
+        self.removed += part.removed;
+        self.replacements_lost += part.replacements_lost;
+        self.dormant += part.dormant;
+    }
+}
+
+impl Recovery {
+    /// Begins with what a snapshot says of symbols, and with the fates whose sets it lacks.
+    ///
+    /// # Errors
+    /// When it is damaged.
+    pub fn after<B: Deref<Target = [u8]>>(snapshot: &Snapshot<B>) -> Result<Recovery, SnapshotError> {
+        let mut recovery = Recovery { ordinal: snapshot.covers().ordinal, ..Recovery::default() };
+        recovery.counts.snapshot = snapshot.counts().rules;
+        snapshot.each_symbol(|row| recovery.symbols.extend([(row.symbol, row)]))?;
+        snapshot.each_fate(|row| recovery.fates.extend([((row.symbol, row.version), row.fate)]))?;
+        Ok(recovery)
+    }
+
+    /// As [`Self::after`], and takes the snapshot's rules too: for who has the memory and wants no file open.
+    ///
+    /// # Errors
+    /// When it is damaged.
+    pub fn with_rules<B: Deref<Target = [u8]>>(snapshot: &Snapshot<B>) -> Result<Recovery, SnapshotError> {
+        let mut recovery = Recovery::after(snapshot)?;
+        snapshot.each_rule(&|_| true, |NamedRule { account, rule }| {
+            let set = Set { rule: Some(*rule), version: rule.version, record: 0 };
+            recovery.sets.insert(Key::new(*account, rule.key), set);
+            Ok::<(), SnapshotError>(())
+        })?;
+        Ok(recovery)
+    }
+
+    /// Takes the journal's next change, from the record of this sequence.
+    pub fn journaled(&mut self, record: u64, account: AccountName, change: &Change) {
+        self.counts.changes += 1;
+        self.ordinal = self.ordinal.max(change.ordinal);
+        let (symbol, version) = (change.key.symbol, change.version);
+        let past = self.symbols.entry(symbol).or_insert_with(|| SymbolRow::new(symbol));
+        past.note(change.feed_time, change.feed_session, change.feed_sequence);
+        let ChangeKind::Set(spec, state) = change.kind else {
+            let fate = self.fates.entry((symbol, version)).or_default();
+            fate.end = fate.end.or(Some(End::Journaled));
+            return;
+        };
+        past.version = past.version.max(version);
+        past.journaled = past.journaled.max(version);
+        if state != RuleState::Unknown {
+            past.evaluate(spec.signal, version);
+        }
+        let key = RuleKey { account: 0, ..change.key };
+        let has_fired = state == RuleState::Met && spec.on_set == OnSet::Fire;
+        let fires = u32::from(has_fired);
+        let quiet_until = if has_fired { quiet_until(change.feed_time, spec.cooldown) } else { 0 };
+        let rule = RestoredRule { key, spec, version, state, fires, quiet_until, is_sure: true };
+        let rule = (state != RuleState::Fired).then_some(rule);
+        self.sets.insert(Key::new(account, key), Set { rule, version, record });
+    }
+
+    /// Takes what the log tells next.
+    pub fn logged(&mut self, logged: &Logged) {
+        self.counts.logged += 1;
+        self.ordinal = self.ordinal.max(logged.ordinal);
+        let symbol = logged.key.symbol;
+        let past = self.symbols.entry(symbol).or_insert_with(|| SymbolRow::new(symbol));
+        past.version = past.version.max(logged.version);
+        past.note(logged.ts_event, logged.feed_session, logged.feed_sequence);
+        if logged.ordinal == 0 && !matches!(logged.what, What::Expired) {
+            past.evaluate(logged.signal, logged.version);
+        }
+        let fate = self.fates.entry((symbol, logged.version)).or_default();
+        match logged.what {
+            // The set's own record says how it stood then, and that it was quiet from then on.
+            What::Fired { last: false } if logged.ordinal != 0 => (),
+            What::Fired { last: false } => {
+                fate.state = Some(RuleState::Met);
+                fate.fires = fate.fires.saturating_add(1);
+                fate.ts_fired = logged.ts_event;
+            }
+            What::Met => fate.state = Some(RuleState::Met),
+            What::Rearmed => fate.state = Some(RuleState::Clear),
+            What::Replaced => fate.is_replaced = true,
+            What::Fired { last: true } | What::Expired => fate.end = Some(End::Over),
+            What::Removed => fate.end = fate.end.or(Some(End::Removed)),
+        }
+    }
+
+    /// All has been read. The log lacks nothing of rules that records from `sure_from` on have set; of a rule of the snapshot
+    /// it does unless that is 0.
+    pub fn seal(self, sure_from: u64) -> Merge {
+        let Recovery { sets, fates, symbols, ordinal, mut counts } = self;
+        let mut fresh = vec![];
+        let mut newest = HashMap::with_capacity(sets.len());
+        for (key, Set { rule, version, record }) in sets {
+            newest.insert(key, version);
+            let sealed = |rule: RestoredRule| RestoredRule { is_sure: rule.is_sure && record >= sure_from, ..rule };
+            fresh.extend(rule.map(|rule| NamedRule { account: key.account, rule: sealed(rule) }));
+        }
+        fresh.sort_unstable_by_key(|named| (named.rule.key.symbol, named.rule.version));
+        let journaled = |symbol: &Symbol| symbols.get(symbol).map_or(0, |past| past.journaled);
+        counts.unknown_versions = fates.keys().filter(|(symbol, version)| *version > journaled(symbol)).count() as u64;
+        Merge { fresh, newest, fates, symbols, ordinal, counts, is_log_whole: sure_from == 0 }
+    }
+}
+
+/// Rules that were gathered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recovered {
     /// The rules, by symbol and version.
@@ -155,122 +328,123 @@ pub struct Recovered {
     pub counts: Counts,
 }
 
-impl Recovery {
-    /// Takes the journal's next change, from the record of this sequence. All of them come before [`Self::logged`].
-    pub fn journaled(&mut self, record: u64, account: AccountName, change: &Change) {
-        self.counts.changes += 1;
-        self.ordinal = self.ordinal.max(change.ordinal);
-        let key = Key::new(account, change.key);
-        let past = self.symbols.entry(change.key.symbol).or_default();
-        past.note(change.feed_time, change.feed_session, change.feed_sequence);
-        match change.kind {
-            ChangeKind::Removed => {
-                if self.rules.get(&key).is_some_and(|rule| rule.version == change.version) {
-                    self.rules.remove(&key);
-                }
-            }
-            ChangeKind::Set(spec, state) => {
-                past.version = past.version.max(change.version);
-                if state != RuleState::Unknown {
-                    past.evaluate(spec.signal, change.version);
-                }
-                if state == RuleState::Fired {
-                    self.rules.remove(&key);
-                    return;
-                }
-                let mut rule = Rule { spec, version: change.version, state, fires: 0, quiet_until: 0, record };
-                if state == RuleState::Met && spec.on_set == OnSet::Fire {
-                    rule.fire(change.feed_time);
-                }
-                self.rules.insert(key, rule);
-            }
-        }
+/// What was read behind a snapshot, ready to be merged with its rules.
+pub struct Merge {
+    /// Rules that were set, by symbol and version.
+    fresh: Vec<NamedRule>,
+    /// By key: the version of the newest set. Earlier rules of the key are gone.
+    newest: HashMap<Key, u64>,
+    fates: HashMap<(Symbol, u64), Fate>,
+    symbols: HashMap<Symbol, SymbolRow>,
+    ordinal: u64,
+    counts: Counts,
+    is_log_whole: bool,
+}
+
+impl Merge {
+    /// The newest command's ordinal.
+    pub fn ordinal(&self) -> u64 {
+        self.ordinal
     }
 
-    /// Takes what the log tells next.
-    pub fn logged(&mut self, logged: &Logged) {
-        self.counts.logged += 1;
-        self.ordinal = self.ordinal.max(logged.ordinal);
-        let past = self.symbols.entry(logged.key.symbol).or_default();
-        past.version = past.version.max(logged.version);
-        past.note(logged.ts_event, logged.feed_session, logged.feed_sequence);
-        if logged.ordinal == 0 && !matches!(logged.what, What::Expired) {
-            past.evaluate(logged.signal, logged.version);
-        }
-        let key = Key::new(logged.account, logged.key);
-        let Some(rule) = self.rules.get_mut(&key).filter(|rule| rule.version <= logged.version) else { return };
-        if rule.version < logged.version {
-            self.counts.unknown_versions += 1;
-            return;
-        }
-        match logged.what {
-            // The set's own record says how it stood then, and that it was quiet from then on.
-            What::Fired { last: false } if logged.ordinal != 0 => (),
-            What::Fired { last: false } => {
-                rule.state = RuleState::Met;
-                rule.fire(logged.ts_event);
-            }
-            What::Met => rule.state = RuleState::Met,
-            What::Rearmed => rule.state = RuleState::Clear,
-            What::Replaced => self.counts.replacements_lost += 1,
-            What::Fired { last: true } | What::Expired => {
-                self.counts.ended += 1;
-                self.rules.remove(&key);
-            }
-            What::Removed => {
-                self.counts.removed += 1;
-                self.rules.remove(&key);
-            }
-        }
+    /// What was found so far, before the merge.
+    pub fn counts(&self) -> Counts {
+        self.counts
     }
 
-    /// What is to be put back. The log lacks nothing of rules that records from `sure_from` on have set. `account` gives the
-    /// number of an account's name.
-    pub fn finish(self, sure_from: u64, account: impl Fn(&AccountName) -> Option<AccountId>) -> Recovered {
-        let Recovery { rules, symbols, ordinal, mut counts } = self;
-        let mut found = Vec::with_capacity(rules.len());
-        for (Key { account: name, key }, rule) in rules {
-            let Some(account) = account(&name) else {
-                counts.dormant += 1;
-                continue;
-            };
-            let evaluated = symbols.get(&key.symbol).map_or(0, |past| past.evaluated[rule.spec.signal as usize]);
-            let state = match rule.state {
-                RuleState::Unknown if rule.version <= evaluated => RuleState::Clear,
-                state => state,
-            };
-            found.push(RestoredRule {
-                key: RuleKey { account, ..key },
-                spec: rule.spec,
-                version: rule.version,
-                state,
-                fires: rule.fires,
-                quiet_until: rule.quiet_until,
-                is_sure: rule.record >= sure_from && state != RuleState::Unknown,
-            });
+    /// The symbols that were ever named, in order.
+    pub fn symbols(&self) -> Vec<SymbolRow> {
+        let mut rows: Vec<SymbolRow> = self.symbols.values().copied().collect();
+        rows.sort_unstable_by_key(|row| row.symbol);
+        rows
+    }
+
+    /// The fates of versions whose sets the journal does not have yet, in order: they are told again when those have come.
+    pub fn fates(&self) -> Vec<FateRow> {
+        let journaled = |symbol: &Symbol| self.symbols.get(symbol).map_or(0, |past| past.journaled);
+        let open = self.fates.iter().filter(|((symbol, version), _)| *version > journaled(symbol));
+        let mut rows: Vec<FateRow> =
+            open.map(|((symbol, version), fate)| FateRow { symbol: *symbol, version: *version, fate: *fate }).collect();
+        rows.sort_unstable_by_key(|row| (row.symbol, row.version));
+        rows
+    }
+
+    /// Hands out all rules of the symbols that `takes` takes, by symbol and version: those of the snapshot that are still there,
+    /// and those that were set behind it. Returns what was counted on the way.
+    ///
+    /// # Errors
+    /// A snapshot that is damaged, or what `each` says.
+    pub fn rules<B: Deref<Target = [u8]>, E: From<SnapshotError>>(
+        &self,
+        snapshot: Option<&Snapshot<B>>,
+        takes: impl Fn(Symbol) -> bool,
+        mut each: impl FnMut(&NamedRule) -> Result<(), E>,
+    ) -> Result<Counts, E> {
+        let mut counts = Counts::default();
+        let mut fresh = self.fresh.iter().filter(|named| takes(named.rule.key.symbol)).peekable();
+        let mut hand_out =
+            |named: &NamedRule, counts: &mut Counts| self.survivor(named, counts).map_or(Ok(()), |named| each(&named));
+        if let Some(snapshot) = snapshot {
+            snapshot.each_rule(&takes, |named| {
+                // Of one symbol, every rule that was set later has a later version.
+                while let Some(earlier) = fresh.next_if(|fresh| fresh.rule.key.symbol < named.rule.key.symbol) {
+                    hand_out(earlier, &mut counts)?;
+                }
+                let newest = self.newest.get(&Key::new(named.account, named.rule.key));
+                if newest.is_some_and(|version| *version > named.rule.version) {
+                    return Ok(());
+                }
+                let is_sure = named.rule.is_sure && self.is_log_whole;
+                hand_out(&NamedRule { rule: RestoredRule { is_sure, ..named.rule }, ..*named }, &mut counts)
+            })?;
         }
-        found.sort_unstable_by_key(|rule| (rule.key.symbol, rule.version));
-        let restored = |(symbol, past): (Symbol, Past)| RestoredSymbol {
-            symbol,
-            version: past.version,
-            feed_session: past.feed_session,
-            feed_sequence: past.feed_sequence,
+        for named in fresh {
+            hand_out(named, &mut counts)?;
+        }
+        Ok(counts)
+    }
+
+    /// A rule after its fate; `None` when it has ended.
+    fn survivor(&self, named: &NamedRule, counts: &mut Counts) -> Option<NamedRule> {
+        let RestoredRule { key, version, .. } = named.rule;
+        let fate = self.fates.get(&(key.symbol, version)).copied().unwrap_or_default();
+        fate.seal(named.rule, counts).map(|rule| NamedRule { rule, ..*named })
+    }
+
+    /// All rules that were read, without those that are in a snapshot only. `account` gives the number of an account's name.
+    pub fn gather(&self, mut account: impl FnMut(&AccountName) -> Option<AccountId>) -> Recovered {
+        let mut counts = self.counts;
+        let left: Vec<NamedRule> = self.fresh.iter().filter_map(|named| self.survivor(named, &mut counts)).collect();
+        let rules: Vec<_> = left.iter().filter_map(|named| self.restored_rule(named, &mut account)).collect();
+        counts.dormant = (left.len() - rules.len()) as u64;
+        let symbols = self.symbols().iter().map(Merge::restored_symbol).collect();
+        Recovered { rules, symbols, ordinal: self.ordinal, counts }
+    }
+
+    /// What is known of a symbol, for its shard.
+    pub fn restored_symbol(row: &SymbolRow) -> RestoredSymbol {
+        let SymbolRow { symbol, version, feed_session, feed_sequence, .. } = *row;
+        RestoredSymbol { symbol, version, feed_session, feed_sequence }
+    }
+
+    /// A rule for its shard. `None`: the config does not have its account, whose number `account` gives.
+    pub fn restored_rule(
+        &self,
+        named: &NamedRule,
+        account: impl FnOnce(&AccountName) -> Option<AccountId>,
+    ) -> Option<RestoredRule> {
+        let rule = named.rule;
+        let evaluated = self.symbols.get(&rule.key.symbol).map_or(0, |past| past.evaluated[rule.spec.signal as usize]);
+        let state = match rule.state {
+            RuleState::Unknown if rule.version <= evaluated => RuleState::Clear,
+            state => state,
         };
-        let mut symbols: Vec<_> = symbols.into_iter().map(restored).collect();
-        symbols.sort_unstable_by_key(|past| past.symbol);
-        Recovered { rules: found, symbols, ordinal, counts }
+        let key = RuleKey { account: account(&named.account)?, ..rule.key };
+        Some(RestoredRule { key, state, is_sure: rule.is_sure && state != RuleState::Unknown, ..rule })
     }
 }
 
-impl Rule {
-    /// Notes an alert at `ts_event`.
-    fn fire(&mut self, ts_event: Nanos) {
-        self.fires = self.fires.saturating_add(1);
-        self.quiet_until = if self.spec.cooldown == 0 { 0 } else { ts_event.saturating_add(self.spec.cooldown) };
-    }
-}
-
-impl Past {
+impl SymbolRow {
     /// Something happened at this place of the feed. An expiry has no place.
     fn note(&mut self, feed_time: Nanos, session: [u8; 10], sequence: u64) {
         if sequence != 0 && (feed_time, sequence) >= (self.feed_time, self.feed_sequence) {

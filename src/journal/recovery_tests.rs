@@ -1,7 +1,12 @@
 //! One test for each row of the tables, bearing its name.
 
 use super::*;
-use crate::model::{Comparison, Fire, Price};
+use crate::journal::snapshot::{Covers, SnapshotWriter};
+use crate::journal::storage::Storage;
+use crate::journal::storage::simulated::Disk;
+use crate::journal::writer::Position;
+use crate::model::{Comparison, Fire, LogPosition, Price, RuleSpec};
+use proptest::prelude::*;
 
 const DEMO: AccountName = *b"demo  ";
 const SESSION: [u8; 10] = *b"S000000001";
@@ -31,12 +36,77 @@ fn number(name: &AccountName) -> Option<AccountId> {
     (*name == DEMO).then_some(4)
 }
 
+/// What is put back.
+#[derive(Debug, Default, PartialEq)]
+struct PutBack {
+    rules: Vec<RestoredRule>,
+    symbols: Vec<SymbolRow>,
+    ordinal: u64,
+    counts: Counts,
+}
+
+/// What a snapshot has of it, if one is there, and then what was read behind it.
+fn put_back(snapshot: Option<&Snapshot<Vec<u8>>>, recovery: Recovery, sure_from: u64) -> PutBack {
+    let merge = recovery.seal(sure_from);
+    let (mut rules, mut counts) = (vec![], merge.counts());
+    let part = merge.rules(
+        snapshot,
+        |_| true,
+        |named| -> Result<(), SnapshotError> {
+            match merge.restored_rule(named, number) {
+                Some(rule) => rules.push(rule),
+                None => counts.dormant += 1,
+            }
+            Ok(())
+        },
+    );
+    counts.add(&part.unwrap());
+    PutBack { rules, symbols: merge.symbols(), ordinal: merge.ordinal(), counts }
+}
+
 /// The journal's changes of the account `demo`, then the log.
-fn recover(changes: &[Change], logged: &[Logged], is_log_whole: bool) -> Recovered {
+fn recover(changes: &[Change], logged: &[Logged], is_log_whole: bool) -> PutBack {
     let mut recovery = Recovery::default();
     (1..).zip(changes).for_each(|(record, change)| recovery.journaled(record, DEMO, change));
     logged.iter().for_each(|logged| recovery.logged(logged));
-    recovery.finish(if is_log_whole { 0 } else { u64::MAX }, number)
+    put_back(None, recovery, if is_log_whole { 0 } else { u64::MAX })
+}
+
+/// A snapshot of the first part of changes and log, and the second part behind it.
+fn recover_behind(first: (&[Change], &[Logged]), second: (&[Change], &[Logged]), sure_from: u64) -> PutBack {
+    let disk = snapshot_of(None, first, 1, 0);
+    let snapshot = opened(&disk);
+    let mut recovery = Recovery::after(&snapshot).unwrap();
+    let from = first.0.len() as u64 + 1;
+    (from..).zip(second.0).for_each(|(record, change)| recovery.journaled(record, DEMO, change));
+    second.1.iter().for_each(|logged| recovery.logged(logged));
+    put_back(Some(&snapshot), recovery, sure_from)
+}
+
+/// The disk with a snapshot that goes on from `last`.
+fn snapshot_of(last: Option<&Disk>, part: (&[Change], &[Logged]), from: u64, sure_from: u64) -> Disk {
+    let last = last.map(opened);
+    let mut recovery = last.as_ref().map_or_else(Recovery::default, |last| Recovery::after(last).unwrap());
+    (from..).zip(part.0).for_each(|(record, change)| recovery.journaled(record, DEMO, change));
+    part.1.iter().for_each(|logged| recovery.logged(logged));
+    let merge = recovery.seal(sure_from);
+    let position = Position { next_sequence: from + part.0.len() as u64, chain: 0 };
+    let (ordinal, log) = (merge.ordinal(), LogPosition::default());
+    let covers = Covers { position, is_closed: false, boot: [1; 16], ordinal, created: 0, log };
+    let mut disk = Disk::default();
+    let mut writer = SnapshotWriter::begin(&mut disk, &covers, &merge.symbols(), &merge.fates()).unwrap();
+    let each = |named: &NamedRule| -> Result<(), SnapshotError> {
+        writer.rule(named).unwrap();
+        Ok(())
+    };
+    merge.rules(last.as_ref(), |_| true, each).unwrap();
+    writer.finish().unwrap();
+    disk
+}
+
+fn opened(disk: &Disk) -> Snapshot<Vec<u8>> {
+    let name = disk.list().unwrap().pop().unwrap();
+    Snapshot::open(disk.read(&name).unwrap()).unwrap()
 }
 
 /// Version, state, alerts given and quiet until, of the one rule that is left, if one is.
@@ -120,7 +190,7 @@ fn a_version_that_the_journal_lacks() {
 
 #[test]
 fn no_journal_and_no_log() {
-    assert_eq!(recover(&[], &[], false), Recovered::default());
+    assert_eq!(recover(&[], &[], false), PutBack::default());
 }
 
 #[test]
@@ -147,7 +217,7 @@ fn an_account_that_is_gone() {
     let mut recovery = Recovery::default();
     recovery.journaled(1, *b"gone  ", &set(3, CLEAR));
     recovery.journaled(2, DEMO, &set(4, CLEAR));
-    let found = recovery.finish(0, number);
+    let found = put_back(None, recovery, 0);
     assert_eq!((found.rules.len(), found.rules[0].version, found.counts.dormant), (1, 4, 1));
 }
 
@@ -164,9 +234,212 @@ fn a_rule_that_had_seen_no_value() {
 
 #[test]
 fn the_place_from_which_messages_are_new_is_the_last_one_that_is_known() {
-    let place = |found: &Recovered| (found.symbols[0].feed_session, found.symbols[0].feed_sequence);
+    let place = |found: &PutBack| (found.symbols[0].feed_session, found.symbols[0].feed_sequence);
     assert_eq!(place(&recover(&[set(3, CLEAR)], &[], true)), (SESSION, 30));
     assert_eq!(place(&recover(&[set(3, CLEAR)], &[log(3, What::Met)], true)), (SESSION, 500));
     let next_day = Change { feed_session: *b"S000000002", feed_time: 9_000, ..set(4, CLEAR) };
     assert_eq!(place(&recover(&[set(3, CLEAR), next_day], &[log(3, What::Met)], true)), (*b"S000000002", 40));
+}
+
+/// Version, state, alerts given, quiet until and sureness of the one rule that is left.
+fn behind(first: (&[Change], &[Logged]), second: (&[Change], &[Logged])) -> Option<(u64, RuleState, u32, Nanos, bool)> {
+    let found = recover_behind(first, second, 0).rules;
+    assert!(found.len() <= 1 && found.iter().all(|rule| rule.key.account == 4 && rule.spec == repeat()));
+    found.first().map(|rule| (rule.version, rule.state, rule.fires, rule.quiet_until, rule.is_sure))
+}
+
+const FIRED: What = What::Fired { last: false };
+
+#[test]
+fn a_snapshot_and_nothing_behind_it() {
+    let first: (&[Change], &[Logged]) = (&[set(3, CLEAR)], &[log(3, FIRED), log(3, What::Rearmed)]);
+    assert_eq!(behind(first, (&[], &[])), Some((3, CLEAR, 1, 2_100, true)));
+    let found = recover_behind(first, (&[], &[]), 0);
+    let row = found.symbols[0];
+    assert_eq!((row.version, row.journaled, row.feed_sequence, found.ordinal), (3, 3, 500, 3));
+    assert_eq!((found.counts.snapshot, found.counts.changes, found.counts.logged), (1, 0, 0));
+}
+
+#[test]
+fn a_rule_of_the_snapshot_that_was_replaced() {
+    assert_eq!(behind((&[set(3, CLEAR)], &[]), (&[set(4, MET)], &[])), Some((4, MET, 1, 1_100, true)));
+    assert_eq!(behind((&[set(3, CLEAR)], &[]), (&[set(4, RuleState::Fired)], &[])), None);
+}
+
+#[test]
+fn a_rule_of_the_snapshot_that_was_removed() {
+    let removed = Change { kind: ChangeKind::Removed, ..set(3, CLEAR) };
+    assert_eq!(behind((&[set(3, CLEAR)], &[]), (&[removed], &[])), None);
+    assert_eq!(behind((&[set(3, CLEAR)], &[]), (&[], &[log(3, What::Removed)])), None);
+}
+
+#[test]
+fn a_rule_of_the_snapshot_that_fired() {
+    assert_eq!(behind((&[set(3, CLEAR)], &[]), (&[], &[log(3, FIRED)])), Some((3, MET, 1, 2_100, true)));
+    assert_eq!(behind((&[set(3, CLEAR)], &[]), (&[], &[log(3, What::Fired { last: true })])), None);
+}
+
+#[test]
+fn a_rule_of_the_snapshot_that_rearmed() {
+    assert_eq!(
+        behind((&[set(3, CLEAR)], &[log(3, FIRED)]), (&[], &[log(3, What::Rearmed)])),
+        Some((3, CLEAR, 1, 2_100, true))
+    );
+}
+
+#[test]
+fn a_firing_that_the_snapshot_has() {
+    let second = log(3, FIRED);
+    assert_eq!(behind((&[set(3, CLEAR)], &[log(3, FIRED)]), (&[], &[second])), Some((3, MET, 2, 2_100, true)));
+    assert_eq!(behind((&[set(3, CLEAR)], &[log(3, FIRED)]), (&[], &[])), Some((3, MET, 1, 2_100, true)));
+}
+
+#[test]
+fn a_fate_whose_set_was_not_in_the_journal_yet() {
+    let early = [log(4, FIRED)];
+    assert_eq!(behind((&[set(3, CLEAR)], &early), (&[set(4, CLEAR)], &[])), Some((4, MET, 1, 2_100, true)));
+    let gone = [log(4, What::Fired { last: true })];
+    assert_eq!(behind((&[set(3, CLEAR)], &gone), (&[set(4, CLEAR)], &[])), None);
+    assert_eq!(recover_behind((&[set(3, CLEAR)], &gone), (&[], &[]), 0).symbols[0].version, 4, "it was given");
+    // The set was lost with a crash; the next one has another version.
+    assert_eq!(behind((&[set(3, CLEAR)], &gone), (&[set(5, CLEAR)], &[])), Some((5, CLEAR, 0, 0, true)));
+}
+
+#[test]
+fn a_log_that_lost_what_the_snapshot_lacks() {
+    let found = recover_behind((&[set(3, CLEAR)], &[]), (&[], &[]), u64::MAX);
+    assert_eq!((found.rules[0].version, found.rules[0].is_sure), (3, false));
+    // And what was once unsure stays so in the next snapshot.
+    let first = snapshot_of(None, (&[set(3, CLEAR)], &[]), 1, u64::MAX);
+    let second = snapshot_of(Some(&first), (&[], &[]), 2, 0);
+    let snapshot = opened(&second);
+    let found = put_back(Some(&snapshot), Recovery::after(&snapshot).unwrap(), 0);
+    assert!(!found.rules[0].is_sure);
+}
+
+#[test]
+fn a_boot_without_an_end_behind_the_snapshot() {
+    let other = Change { key: RuleKey { slot: 9, ..key() }, ..set(4, CLEAR) };
+    let found = recover_behind((&[set(3, CLEAR)], &[]), (&[other], &[]), 2);
+    let sure: Vec<(u64, bool)> = found.rules.iter().map(|rule| (rule.version, rule.is_sure)).collect();
+    assert_eq!(sure, [(3, false), (4, true)]);
+}
+
+/// What one shard and its journal and log may tell, in order, of a few rules of two symbols: sets, removals, and what becomes
+/// of rules, also of some whose set or removal a crash has taken from the journal.
+fn histories() -> impl Strategy<Value = Vec<(usize, u8, u8)>> {
+    prop::collection::vec((0usize..6, 0u8..12, any::<u8>()), 0..80)
+}
+
+/// A history as changes and log, each in order.
+fn told(history: &[(usize, u8, u8)]) -> (Vec<Change>, Vec<Logged>) {
+    let (mut changes, mut logs, mut living, mut versions) = (vec![], vec![], [0u64; 6], [0u64; 2]);
+    for (at, (slot, what, chance)) in (1u64..).zip(history) {
+        let symbol = slot % 2;
+        let key = RuleKey { slot: *slot as u32, symbol: Symbol(symbol as u64), ..key() };
+        let place = |logged: Logged| Logged { key, feed_sequence: at, ts_event: at, ..logged };
+        let is_lost = *chance < 16;
+        match what {
+            0..3 => {
+                versions[symbol] += 1;
+                if living[*slot] != 0 {
+                    logs.push(Logged { ordinal: at, ..place(log(living[*slot], What::Replaced)) });
+                }
+                let state = [RuleState::Unknown, CLEAR, MET, RuleState::Fired][usize::from(*chance % 4)];
+                living[*slot] = if state == RuleState::Fired { 0 } else { versions[symbol] };
+                let change = set(versions[symbol], state);
+                if !is_lost {
+                    changes.push(Change { key, ordinal: at, feed_sequence: at, feed_time: at, ..change });
+                }
+            }
+            _ if living[*slot] == 0 => (),
+            3 => {
+                let removed = Change { kind: ChangeKind::Removed, ..set(living[*slot], CLEAR) };
+                logs.push(Logged { ordinal: at, ..place(log(living[*slot], What::Removed)) });
+                if !is_lost {
+                    changes.push(Change { key, ordinal: at, feed_sequence: at, feed_time: at, ..removed });
+                }
+                living[*slot] = 0;
+            }
+            4 | 5 => logs.push(place(log(living[*slot], What::Met))),
+            6 | 7 => logs.push(place(log(living[*slot], What::Rearmed))),
+            8..11 => logs.push(place(log(living[*slot], FIRED))),
+            _ => {
+                logs.push(place(log(living[*slot], What::Fired { last: true })));
+                living[*slot] = 0;
+            }
+        }
+    }
+    (changes, logs)
+}
+
+/// The rules by the plainest reading: all of the journal into a map by key, then all of the log.
+fn naive(changes: &[Change], logs: &[Logged]) -> Vec<(Symbol, u64, RuleState, u32, Nanos)> {
+    let mut rules = std::collections::BTreeMap::new();
+    for change in changes {
+        let at = (change.key.symbol, change.key.slot);
+        match change.kind {
+            ChangeKind::Set(_, RuleState::Fired) => rules.retain(|key, _| *key != at),
+            ChangeKind::Set(_, state) => {
+                let fires = u32::from(state == MET);
+                rules.insert(at, (change.version, state, fires, if fires == 1 { change.feed_time + 100 } else { 0 }));
+            }
+            ChangeKind::Removed if rules.get(&at).is_some_and(|rule| rule.0 == change.version) => {
+                rules.retain(|key, _| *key != at)
+            }
+            ChangeKind::Removed => (),
+        }
+    }
+    for logged in logs {
+        let at = (logged.key.symbol, logged.key.slot);
+        let Some(rule) = rules.get_mut(&at).filter(|rule| rule.0 == logged.version) else { continue };
+        match logged.what {
+            What::Fired { last: false } => *rule = (rule.0, MET, rule.2 + 1, logged.ts_event + 100),
+            What::Met => rule.1 = MET,
+            What::Rearmed => rule.1 = CLEAR,
+            What::Replaced => (),
+            What::Fired { last: true } | What::Expired | What::Removed => rules.retain(|key, _| *key != at),
+        }
+    }
+    let mut left: Vec<_> = rules.iter().map(|(at, rule)| (at.0, rule.0, rule.1, rule.2, rule.3)).collect();
+    left.sort_by_key(|rule| (rule.0, rule.1));
+    left
+}
+
+proptest! {
+    /// Any history, with snapshots taken at any places of the journal and any of the log: all says what a reading from the
+    /// start says, and that is what the plainest reading says.
+    #[test]
+    fn snapshots_at_any_place_change_nothing(history in histories(), cuts in prop::collection::vec((0usize..90, 0usize..90), 0..5)) {
+        let (changes, logs) = told(&history);
+        let whole = recover(&changes, &logs, true);
+        let (mut journal_at, mut log_at, mut last): (usize, usize, Option<Disk>) = (0, 0, None);
+        for (journal, log) in cuts {
+            let (journal, log) = (journal.clamp(journal_at, changes.len().max(journal_at)), log.clamp(log_at, logs.len().max(log_at)));
+            let part = (&changes[journal_at..journal], &logs[log_at..log]);
+            last = Some(snapshot_of(last.as_ref(), part, journal_at as u64 + 1, 0));
+            (journal_at, log_at) = (journal, log);
+        }
+        let snapshot = last.as_ref().map(opened);
+        let mut recovery = snapshot.as_ref().map_or_else(Recovery::default, |snapshot| Recovery::after(snapshot).unwrap());
+        (1..).zip(&changes[journal_at..]).for_each(|(record, change)| recovery.journaled(record, DEMO, change));
+        logs[log_at..].iter().for_each(|logged| recovery.logged(logged));
+        let found = put_back(snapshot.as_ref(), recovery, 0);
+        prop_assert_eq!(&found.rules, &whole.rules);
+        if let Some(snapshot) = &snapshot {
+            let mut recovery = Recovery::with_rules(snapshot).unwrap();
+            (1..).zip(&changes[journal_at..]).for_each(|(record, change)| recovery.journaled(record, DEMO, change));
+            logs[log_at..].iter().for_each(|logged| recovery.logged(logged));
+            prop_assert_eq!(recovery.seal(0).gather(number).rules, whole.rules.clone());
+        }
+        prop_assert_eq!(&found.symbols, &whole.symbols);
+        prop_assert_eq!(found.ordinal, whole.ordinal);
+        // Which of the unknown have seen a value is not the plainest reading's business.
+        let known = |rule: &RestoredRule| if rule.state == RuleState::Unknown { CLEAR } else { rule.state };
+        let expected: Vec<_> = naive(&changes, &logs).into_iter()
+            .map(|rule| (rule.0, rule.1, if rule.2 == RuleState::Unknown { CLEAR } else { rule.2 }, rule.3, rule.4)).collect();
+        let rules: Vec<_> = whole.rules.iter()
+            .map(|rule| (rule.key.symbol, rule.version, known(rule), rule.fires, rule.quiet_until)).collect();
+        prop_assert_eq!(rules, expected);
+    }
 }

@@ -181,7 +181,7 @@ fn damage_that_was_cut() {
     let names = disk.list().unwrap();
     disk.damage(&names[1], |bytes| bytes[100] ^= 1);
     let before = std::cell::Cell::new(0);
-    let (found, moved) = cut(&mut disk, SEED, |_| before.set(before.get() + 1)).unwrap();
+    let (found, moved) = cut(&mut disk, None, SEED, |_| before.set(before.get() + 1)).unwrap();
     assert_eq!((moved, found.position.next_sequence), (names[2..].to_vec(), before.get() + 1));
     let settings = Settings { durability: Durability::Sync, segment_size: SEGMENT_SIZE, boot: [1; 16] };
     let mut writer = Writer::begin(disk.clone(), found.position, settings, 9).unwrap();

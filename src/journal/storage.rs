@@ -18,7 +18,7 @@ pub trait Storage: Send {
     /// A file that is being written.
     type File: Send;
     /// A file's bytes.
-    type Bytes: Deref<Target = [u8]>;
+    type Bytes: Deref<Target = [u8]> + Sync;
 
     /// Creates a file that is not there yet.
     ///
@@ -68,7 +68,7 @@ pub trait Storage: Send {
 }
 
 /// A directory of the file system.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Directory {
     path: PathBuf,
 }
@@ -159,7 +159,8 @@ impl Deref for Mapped {
 #[allow(unsafe_code)]
 fn map(file: &File) -> io::Result<Mmap> {
     // SAFETY: needs that nobody truncates or changes the file while it is mapped. The journal only ever appends to the one
-    // file that it created itself in this run, and reads only files that were there before; the directory's lock keeps out
+    // file that it created itself in this run, and reads only files that were there before or that it has closed: nobody
+    // writes those, and one that is renamed over or removed stays as it is while it is mapped. The directory's lock keeps out
     // a second engine. `journal inspect` beside a running engine maps the active file too: appends do not change what was
     // mapped, and the journal truncates nothing.
     unsafe { Mmap::map(file) }

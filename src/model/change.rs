@@ -66,3 +66,14 @@ pub struct RestoredSymbol {
     /// and its sequence there: messages before it have been seen, and fire nothing again.
     pub feed_sequence: u64,
 }
+
+/// A place in the alert log: behind all records before it. The default is the log's very start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LogPosition {
+    /// The number of the session.
+    pub session: u64,
+    /// The segment's place among the session's, from 0.
+    pub segment: u64,
+    /// Bytes from the start of the segment's file.
+    pub offset: u64,
+}

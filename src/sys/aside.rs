@@ -10,6 +10,8 @@ use std::sync::mpsc::{Receiver, TryRecvError};
 use std::sync::{Arc, Mutex};
 use std::thread::{Builder, JoinHandle};
 
+use super::priority;
+
 /// Who does the work.
 #[derive(Clone, Default)]
 pub struct Aside {
@@ -60,10 +62,36 @@ impl Aside {
         &self,
         name: &str,
         tasks: Receiver<T>,
+        work: impl FnMut(Option<T>) -> bool + Send + 'static,
+    ) -> io::Result<Worker> {
+        self.begin_with(name, tasks, work, || ())
+    }
+
+    /// As [`Self::begin`], for work that may take long and can wait: its thread gives way to all others.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn begin_low<T: Send + 'static>(
+        &self,
+        name: &str,
+        tasks: Receiver<T>,
+        work: impl FnMut(Option<T>) -> bool + Send + 'static,
+    ) -> io::Result<Worker> {
+        self.begin_with(name, tasks, work, priority::lower)
+    }
+
+    fn begin_with<T: Send + 'static>(
+        &self,
+        name: &str,
+        tasks: Receiver<T>,
         mut work: impl FnMut(Option<T>) -> bool + Send + 'static,
+        in_thread: impl FnOnce() + Send + 'static,
     ) -> io::Result<Worker> {
         let Some(kept) = &self.kept else {
-            let body = move || while work(tasks.recv().ok()) {};
+            let body = move || {
+                in_thread();
+                while work(tasks.recv().ok()) {}
+            };
             return Builder::new().name(name.into()).spawn(body).map(|thread| Worker(Hands::Thread(thread)));
         };
         let step = move || {

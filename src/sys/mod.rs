@@ -7,5 +7,6 @@ pub mod clock;
 pub mod idle;
 pub mod lock;
 pub mod memory;
+pub mod priority;
 pub mod stream;
 pub mod topology;
