@@ -47,7 +47,11 @@ use clap::{Parser, Subcommand};
 use setup::{Common, Setup};
 
 #[derive(Parser)]
-#[command(about = "Latency from a datagram to the alert, engine beside relay", args_conflicts_with_subcommands = true)]
+#[command(
+    about = "Latency from a datagram to the alert, engine beside relay",
+    args_conflicts_with_subcommands = true,
+    args_override_self = true
+)]
 struct Args {
     #[command(flatten)]
     ratio: ratio::Args,
