@@ -171,7 +171,7 @@ impl Shard {
     }
 
     /// Begins a step in which at most `budget` ladder entries are worked off, and goes on with what waits: a slice of it. The
-    /// rest of the budget, at least half, is kept for the events of this step: a storm delays no other symbol's rules.
+    /// rest of the budget, about half or more, is kept for the events of this step: a storm delays no other symbol's rules.
     /// Returns the work done.
     pub fn step(&mut self, budget: usize, out: &mut impl Outputs) -> usize {
         let slice = budget.div_ceil(2).min(STORM_SLICE);
