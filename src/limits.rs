@@ -36,6 +36,11 @@ pub const ACCOUNT_CERTIFICATES_MAX: usize = 1_024;
 /// Logins of all accounts.
 pub const LOGINS_MAX: usize = 1 << 14;
 
+/// Accounts that may be added while the engine runs, unless configured: each reserves an index of the alert log.
+pub const ACCOUNTS_SPARE: usize = 64;
+/// Bound of what the config may choose for that.
+pub const ACCOUNTS_SPARE_MAX: usize = 4_096;
+
 /// Bounds of what the config may choose. Connections of one port:
 pub const SESSIONS_MAX: usize = 1 << 15;
 /// Answers kept for a login.
@@ -128,7 +133,11 @@ pub const ARRIVALS_MAX: usize = 64;
 /// Connections served per duty cycle.
 pub const CONNECTIONS_PER_CYCLE: usize = 64;
 /// Connections accepted per duty cycle.
-pub const ACCEPTS_PER_CYCLE: usize = 16;
+pub const ACCEPTS_PER_CYCLE: usize = 8;
+/// Verdicts on logins that a port acts on per duty cycle.
+pub const VERDICTS_PER_CYCLE: usize = 16;
+/// File descriptors that connections leave to the engine's own files.
+pub const DESCRIPTORS_RESERVED: usize = 64;
 /// Outcomes that the control side takes per duty cycle and shard.
 pub const APPLIED_PER_CYCLE: usize = 256;
 /// Bytes written to one connection per duty cycle, about.
@@ -191,6 +200,29 @@ pub const TLS_SESSIONS_MAX: usize = 2_048;
 /// Least size of a connection's buffer, either way.
 pub const SOUP_BUFFER_SIZE_MIN: usize = 512;
 
+/// Logins of a port that the checker may have at once; more wait at the port.
+pub const CHECKS_MAX: usize = 1_024;
+/// Wrong logins of an address that cost it no wait,
+pub const BACKOFF_FREE_FAILURES: u32 = 4;
+/// the wait after the first one beyond, in ns, which doubles with each,
+pub const BACKOFF_FIRST: u64 = 1_000_000_000;
+/// up to this,
+pub const BACKOFF_MAX: u64 = 60_000_000_000;
+/// and when all is forgotten, in ns after the last one.
+pub const BACKOFF_FORGET: u64 = 600_000_000_000;
+/// Addresses with wrong logins that are remembered.
+pub const BACKOFF_ADDRESSES_MAX: usize = 4_096;
+/// Memory that checking a password may take, in KiB,
+pub const PASSWORD_MEMORY_KIB_MAX: u32 = 1 << 16;
+/// passes over it,
+pub const PASSWORD_PASSES_MAX: u32 = 16;
+/// and lanes.
+pub const PASSWORD_LANES_MAX: u32 = 8;
+/// Connections of one address at one port, unless configured.
+pub const SESSIONS_PER_ADDRESS_MAX: usize = 256;
+/// When a client is told to come again whose set was refused since the alert log was full, in ms.
+pub const LOG_FULL_RETRY_MS: u32 = 1_000;
+
 /// Accounts that one session's alert log may name, those that have left the config included.
 pub const STREAMS_MAX: usize = 2 * ACCOUNTS_MAX;
 /// How long the alert log is kept, unless configured, in ns: a week.
@@ -211,8 +243,8 @@ pub const PACKETS_PER_SEND: usize = 128;
 pub const SENDS_PER_TIMING: u32 = 8;
 /// Reads per duty cycle and TCP client.
 pub const READS_PER_CYCLE: usize = 4;
-/// Connections accepted per poll.
-pub const ACCEPTS_PER_POLL: usize = 64;
+/// Connections accepted per poll: few, since alerts wait for them.
+pub const ACCEPTS_PER_POLL: usize = 8;
 /// Longest payload that a client of the gateway may send: it has nothing to say but debug text.
 pub const GATEWAY_PAYLOAD_SIZE_MAX: usize = 256;
 /// Clients of the gateway, unless configured.
@@ -258,4 +290,5 @@ const _: () = assert!(HELD_MAX > EVENTS_PER_CYCLE + COMMANDS_PER_CYCLE);
 const _: () = assert!(STREAMS_MAX <= u16::MAX as usize + 1);
 const _: () = assert!(SOUP_HEARTBEAT < SOUP_SILENCE_MIN && SOUP_SILENCE_DEADLINE <= SOUP_SILENCE_MAX);
 const _: () = assert!(TLS_HANDSHAKES_PER_ADDRESS_MAX <= TLS_HANDSHAKES_MAX && TLS_SCRATCH_SIZE <= 1 << 14);
+const _: () = assert!(BACKOFF_FIRST <= BACKOFF_MAX && BACKOFF_MAX < BACKOFF_FORGET);
 const _: () = assert!(LINGER <= CLOSE_DEADLINE && SEGMENT_SIZE_MIN.is_multiple_of(4_096));

@@ -33,6 +33,8 @@ enum Command {
     Watch(cli::watch::Args),
     /// Read a running engine's counters and histograms
     Stat(cli::stat::Args),
+    /// Make accounts and hashes of passwords for the config
+    Account(cli::account::Args),
     /// Say what is in a journal, and whether it is whole
     Journal(cli::journal::Args),
     /// Check this host for what costs latency; it changes nothing
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         Command::Rules(args) => cli::rules::run(args),
         Command::Watch(args) => cli::watch::run(args),
         Command::Stat(args) => cli::stat::run(args),
+        Command::Account(args) => cli::account::run(args),
         Command::Journal(args) => cli::journal::run(args),
         Command::Doctor(args) => cli::doctor::run(args),
     };

@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 
 use hairtrigger::agent::Agent;
 use hairtrigger::client::{Client, ClientError, Event, Request};
+use hairtrigger::door::{Door, Member, Pass};
 use hairtrigger::gateway::agent::GatewayAgent;
-use hairtrigger::gateway::settings::{AccountLogin, GatewaySettings};
+use hairtrigger::gateway::settings::GatewaySettings;
 use hairtrigger::gateway::wire::{Message, STOPS, follows};
 use hairtrigger::limits;
 use hairtrigger::model::{Alert, AlertKind};
 use hairtrigger::ring::{Sender, ring};
-use hairtrigger::soup::login::SessionId;
+use hairtrigger::soup::login::{Credentials, SessionId};
 use hairtrigger::soup::packet::Reject;
 use hairtrigger::sys::aside::Aside;
 use hairtrigger::sys::clock::Clock;
@@ -32,9 +33,13 @@ struct Bench {
     _directory: Arc<tempfile::TempDir>,
 }
 
-fn account(name: &str, number: u16, drop_copy: bool) -> AccountLogin {
-    let logins = (0..400).map(|n| (format!("{name}{n}"), "secret".into()));
-    AccountLogin { name: name.into(), account: number, logins: logins.collect(), drop_copy }
+/// 400 logins of an account, with numbers from the account's on.
+fn logins(name: &str, account: u16, is_drop_copy: bool) -> impl Iterator<Item = (Member, Pass)> {
+    (0..400u32).map(move |n| {
+        let credentials = Credentials::new(&format!("{name}{n}"), "secret").unwrap();
+        let pass = Pass { account, is_drop_copy };
+        (Member::plain(&credentials, 400 * u32::from(account) + n, account), pass)
+    })
 }
 
 impl Bench {
@@ -44,13 +49,18 @@ impl Bench {
 
     /// In this directory and this boot of the machine.
     fn start_in(directory: Arc<tempfile::TempDir>, boot: u8, retention_size: u64) -> Bench {
-        let accounts = vec![account("a", 0, false), account("b", 1, false), account("all", 2, true)];
-        let mut settings = GatewaySettings::new(([127, 0, 0, 1], 0).into(), directory.path().into(), accounts);
+        let all = logins("a", 0, false).chain(logins("b", 1, false)).chain(logins("all", 2, true));
+        let (members, passes) = all.unzip();
+        let accounts = vec![*b"a     ", *b"b     ", *b"all   "];
+        let mut settings = GatewaySettings::new(([127, 0, 0, 1], 0).into(), directory.path().into(), accounts, passes);
+        settings.limits.sessions_per_address_max = 0;
         (settings.segment_size, settings.retention.size) = (SEGMENT_SIZE_MIN, retention_size);
         settings.boot = [boot; 16];
         let (ring, receiver) = ring(1 << 14, Alert::new(AlertKind::Alert));
         let clock = Clock::machine();
-        let mut agent = GatewayAgent::open(settings, vec![receiver], clock.clone(), &Aside::default()).unwrap();
+        let mut agent =
+            GatewayAgent::open(settings, Door::alone(members), vec![receiver], clock.clone(), &Aside::default())
+                .unwrap();
         let address = agent.local_addr();
         let (stop, stopped) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
@@ -375,5 +385,16 @@ fn announcements_reach_every_stream() {
         let Message::Announcement(said) = message else { panic!("{message:?}") };
         assert_eq!((said.sequence, said.end), (10, 15));
     }
+    bench.stop();
+}
+
+#[test]
+fn what_comes_behind_a_login_is_read_when_the_login_is_answered() {
+    let bench = Bench::start(0);
+    let mut socket = TcpStream::connect(bench.address).unwrap();
+    socket.write_all(b"\0\x2fLa0    secret                                 1\0\x01R\0\x02Ux").unwrap();
+    let mut answer = vec![];
+    socket.read_to_end(&mut answer).unwrap();
+    assert!(answer.starts_with(b"\0\x1fA") && answer.ends_with(b"+this port takes no messages"));
     bench.stop();
 }

@@ -9,12 +9,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hairtrigger::agent::Agent;
+use hairtrigger::door::{Door, Member, Pass};
 use hairtrigger::gateway::agent::GatewayAgent;
-use hairtrigger::gateway::settings::{AccountLogin, GatewaySettings};
+use hairtrigger::gateway::settings::GatewaySettings;
 use hairtrigger::gateway::wire::STOPS;
 use hairtrigger::limits;
 use hairtrigger::model::{Alert, AlertKind, flag};
 use hairtrigger::ring::ring;
+use hairtrigger::soup::login::Credentials;
 use hairtrigger::sys::aside::Aside;
 use hairtrigger::sys::clock::Clock;
 
@@ -45,13 +47,13 @@ static ALLOCATOR: Counting = Counting;
 #[test]
 fn the_path_from_ring_to_socket_allocates_nothing() {
     let directory = tempfile::tempdir().unwrap();
-    let logins = vec![("demo".into(), "secret".into())];
-    let account = AccountLogin { name: "demo".into(), account: 0, logins, drop_copy: false };
-    let mut settings = GatewaySettings::new(([127, 0, 0, 1], 0).into(), directory.path().into(), vec![account]);
+    let door = Door::alone(vec![Member::plain(&Credentials::new("demo", "secret").unwrap(), 0, 0)]);
+    let (accounts, logins) = (vec![*b"demo  "], vec![Pass { account: 0, is_drop_copy: false }]);
+    let mut settings = GatewaySettings::new(([127, 0, 0, 1], 0).into(), directory.path().into(), accounts, logins);
     (settings.segment_size, settings.retention.size) = (16 * limits::SEGMENT_SIZE_MIN as usize, 1 << 23);
     let (mut ring, receiver) = ring(1 << 12, Alert::new(AlertKind::Alert));
     let clock = Clock::machine();
-    let mut agent = GatewayAgent::open(settings, vec![receiver], clock.clone(), &Aside::default()).unwrap();
+    let mut agent = GatewayAgent::open(settings, door, vec![receiver], clock.clone(), &Aside::default()).unwrap();
     let mut socket = TcpStream::connect(agent.local_addr()).unwrap();
     socket.write_all(b"\0\x2fLdemo  secret                                 1").unwrap();
     let (mut bytes, received) = (vec![0; 1 << 16], Arc::new(AtomicUsize::new(0)));

@@ -4,11 +4,13 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use hairtrigger::agent::Agent;
+use hairtrigger::door::{Door, Member, Pass};
 use hairtrigger::gateway::agent::GatewayAgent;
-use hairtrigger::gateway::settings::{AccountLogin, GatewaySettings};
+use hairtrigger::gateway::settings::GatewaySettings;
 use hairtrigger::gateway::wire::STOPS;
 use hairtrigger::limits;
 use hairtrigger::model::Nanos;
+use hairtrigger::soup::login::Credentials;
 use hairtrigger::sys::aside::Aside;
 use hairtrigger::sys::clock::Clock;
 
@@ -24,13 +26,13 @@ struct Bench {
 impl Bench {
     fn new() -> Bench {
         let directory = tempfile::tempdir().unwrap();
-        let logins = vec![("demo".into(), "secret".into())];
-        let account = AccountLogin { name: "demo".into(), account: 0, logins, drop_copy: false };
-        let mut settings = GatewaySettings::new(([127, 0, 0, 1], 0).into(), directory.path().into(), vec![account]);
+        let door = Door::alone(vec![Member::plain(&Credentials::new("demo", "secret").unwrap(), 0, 0)]);
+        let (accounts, logins) = (vec![*b"demo  "], vec![Pass { account: 0, is_drop_copy: false }]);
+        let mut settings = GatewaySettings::new(([127, 0, 0, 1], 0).into(), directory.path().into(), accounts, logins);
         (settings.segment_size, settings.retention.size) = (limits::SEGMENT_SIZE_MIN as usize, 0);
         settings.sessions_max = 2;
         let clock = Clock::simulated(1_700_000_000 * SECOND);
-        let agent = GatewayAgent::open(settings, vec![], clock.clone(), &Aside::default()).unwrap();
+        let agent = GatewayAgent::open(settings, door, vec![], clock.clone(), &Aside::default()).unwrap();
         Bench { clock, agent, _directory: directory }
     }
 

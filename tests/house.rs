@@ -10,6 +10,7 @@ const FLOORS: &[&[&str]] = &[
     &["sys"],
     &["agent", "ring", "stats"],
     &["soup"],
+    &["door"],
     &["feed", "matcher", "gateway", "control", "journal", "tls", "rules_csv", "plan", "runner", "doctor"],
     &["synth"],
     &["partition", "publish", "client", "inspect", "archive"],

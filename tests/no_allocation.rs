@@ -12,13 +12,14 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use hairtrigger::agent::Agent;
-use hairtrigger::control::agent::{ControlAgent, ControlSettings, LoginSettings};
+use hairtrigger::control::agent::{ControlAgent, ControlSettings};
 use hairtrigger::control::wire::{Ask, Request};
+use hairtrigger::door::{ClientLimits, Door, Member, Pass};
 use hairtrigger::feed::agent::{FeedAgent, FeedSettings};
 use hairtrigger::feed::settings::{ArbiterSettings, Line};
 use hairtrigger::feed::socket::LineSettings;
 use hairtrigger::gateway::agent::GatewayAgent;
-use hairtrigger::gateway::settings::{AccountLogin, GatewaySettings};
+use hairtrigger::gateway::settings::GatewaySettings;
 use hairtrigger::limits::{ALERT_RING, APPLIED_RING, ITCH_SIZE_MAX, MARKET_RING, RULE_RING};
 use hairtrigger::matcher::agent::{MatcherAgent, MatcherRings};
 use hairtrigger::matcher::rules::RuleLimits;
@@ -33,7 +34,6 @@ use hairtrigger::ring::{Receiver, Sender, ring};
 use hairtrigger::rules_csv::{self, Op};
 use hairtrigger::soup::login::{Credentials, Login, SessionId};
 use hairtrigger::soup::packet::{self, kind};
-use hairtrigger::soup::server::Deadlines;
 use hairtrigger::synth::{Day, DayParams, RULES_HEADER, RuleRows};
 use hairtrigger::sys::aside::Aside;
 use hairtrigger::sys::clock::Clock;
@@ -152,23 +152,24 @@ impl House {
         let (alerts_in, alerts_out) = rings(ALERT_RING, Alert::new(AlertKind::Met));
         let (applied_in, applied_out) = rings(APPLIED_RING, no_outcome);
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let logins = vec![("demo".into(), "secret".into())];
-        let account = AccountLogin { name: "demo".into(), account: 0, logins, drop_copy: false };
-        let mut settings = GatewaySettings::new(any, folder.into(), vec![account]);
-        (settings.segment_size, settings.retention.size) = (1 << 20, 1 << 28);
-        let gateway = GatewayAgent::open(settings, alerts_out, clock.clone(), &Aside::default()).expect("a gateway");
+        let logins = vec![Pass { account: 0, is_drop_copy: false }];
         let credentials = Credentials::new("demo", "secret").expect("they fit");
+        let door = || Door::alone(vec![Member::plain(&credentials, 0, 0)]);
+        let mut settings = GatewaySettings::new(any, folder.into(), vec![*b"demo  "], logins.clone());
+        (settings.segment_size, settings.retention.size) = (1 << 20, 1 << 28);
+        let gateway = GatewayAgent::open(settings, door(), alerts_out, clock.clone(), &Aside::default());
+        let gateway = gateway.expect("a gateway");
         let settings = ControlSettings {
             listen: any,
             session: SessionId::from_number(1),
-            logins: vec![LoginSettings { credentials, account: 0, may_change: true }],
+            logins,
             sessions_max: 4,
             answer_ring_size: 1 << 20,
             requests_in_flight_max: 1 << 12,
-            requests_per_second_max: 0,
-            deadlines: Deadlines::default(),
+            limits: ClientLimits::default(),
+            descriptors_max: usize::MAX,
         };
-        let control = ControlAgent::new(settings, rules_in.into(), applied_out).expect("a rule port");
+        let control = ControlAgent::new(settings, door(), rules_in.into(), applied_out).expect("a rule port");
         let inward = market_out.into_iter().zip(rules_out);
         let outward = alerts_in.into_iter().zip(applied_in);
         let matchers = inward.zip(outward).enumerate().map(|(number, ((market, rules), (alerts, applied)))| {

@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use hairtrigger::agent::Agent;
-use hairtrigger::control::agent::{ControlAgent, ControlSettings, LoginSettings};
+use hairtrigger::control::agent::{ControlAgent, ControlSettings};
+use hairtrigger::door::{ClientLimits, Door, Member, Pass};
 use hairtrigger::model::{Applied, Command as RuleChange, Listed, Outcome, Refusal, RuleCommand, RuleKey, RuleState};
 use hairtrigger::ring::ring;
 use hairtrigger::soup::login::{Credentials, SessionId};
-use hairtrigger::soup::server::Deadlines;
 use hairtrigger::sys::clock::Clock;
 
 type Rules = BTreeMap<(u64, u64, u32), Listed>;
@@ -65,14 +65,20 @@ impl House {
         let settings = ControlSettings {
             listen: "127.0.0.1:0".parse().unwrap(),
             session: SessionId::from_number(7),
-            logins: vec![LoginSettings { credentials, account: 0, may_change: true }],
+            logins: vec![Pass { account: 0, is_drop_copy: false }],
             sessions_max: 8,
             answer_ring_size: 1 << 20,
             requests_in_flight_max: 10_000,
-            requests_per_second_max: 0,
-            deadlines: Deadlines::default(),
+            limits: ClientLimits::default(),
+            descriptors_max: usize::MAX,
         };
-        let mut agent = ControlAgent::new(settings, vec![commands], vec![answered]).unwrap();
+        let mut agent = ControlAgent::new(
+            settings,
+            Door::alone(vec![Member::plain(&credentials, 0, 0)]),
+            vec![commands],
+            vec![answered],
+        )
+        .unwrap();
         let address = agent.local_addr().to_string();
         let stop = Arc::new(AtomicBool::new(false));
         let (is_stopped, clock) = (stop.clone(), Clock::machine());

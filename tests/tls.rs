@@ -186,7 +186,7 @@ fn a_stop_says_its_last_words_and_then_ends_tls() {
 #[test]
 fn a_reload_serves_the_new_certificate_to_new_connections_and_old_ones_go_on() {
     let house = House::new();
-    let engine = house.start("none");
+    let mut engine = house.start("none");
     let [control, gateway] = ports(&engine);
     let before = house.client(None);
     let mut old = log_in(gateway, "demo", &before).expect("it is in");

@@ -11,10 +11,11 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use hairtrigger::agent::Agent;
+use hairtrigger::door::Door;
 use hairtrigger::feed::downstream::Downstream;
 use hairtrigger::feed::itch::encode::{Head, trade};
 use hairtrigger::gateway::agent::GatewayAgent;
-use hairtrigger::gateway::settings::{AccountLogin, GatewaySettings};
+use hairtrigger::gateway::settings::GatewaySettings;
 use hairtrigger::limits::{ALERT_RING, APPLIED_RING, MARKET_RING, RULE_RING};
 use hairtrigger::matcher::agent::{MatcherAgent, MatcherRings};
 use hairtrigger::matcher::rules::RuleLimits;
@@ -117,10 +118,9 @@ impl Pipeline {
             matcher.do_work(0);
             applied_end.drain(APPLIED_RING, |_| ());
         }
-        let account =
-            AccountLogin { name: "a".into(), account: 0, logins: vec![("a".into(), "a".into())], drop_copy: false };
-        let settings = GatewaySettings::new(([127, 0, 0, 1], 0).into(), directory.into(), vec![account]);
-        let mut gateway = GatewayAgent::open(settings, vec![alerts_end], clock.clone(), &Aside::default())
+        let settings = GatewaySettings::new(([127, 0, 0, 1], 0).into(), directory.into(), vec![*b"a     "], vec![]);
+        let nobody = Door::alone(vec![]);
+        let mut gateway = GatewayAgent::open(settings, nobody, vec![alerts_end], clock.clone(), &Aside::default())
             .expect("the folder can be written");
         let latency = Arc::new(Mutex::new(histogram()));
         gateway.on_logged({

@@ -1,5 +1,6 @@
 //! The command line: arguments to calls, nothing else.
 
+pub mod account;
 mod connect;
 pub mod demo;
 pub mod doctor;

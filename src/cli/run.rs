@@ -31,7 +31,8 @@ pub struct Args {
     cut_damaged_journal: bool,
 }
 
-/// Runs it. SIGHUP reads the config again and takes over what may change without a restart. SIGINT and SIGTERM stop it from the source to the sink: what was read is matched, what was fired is sent.
+/// Runs it. SIGINT and SIGTERM stop it from the source to the sink: what was read is matched, what was fired is sent. SIGHUP
+/// reads the config again.
 pub fn run(args: Args) -> Result<ExitCode, Box<dyn Error>> {
     let Some(path) = args.config else {
         print!("{}", Config::example());
@@ -44,13 +45,13 @@ pub fn run(args: Args) -> Result<ExitCode, Box<dyn Error>> {
     for signal in [SIGINT, SIGTERM] {
         signal_hook::flag::register(signal, Arc::clone(&stop))?;
     }
-    let reload = Arc::new(AtomicBool::new(false));
-    signal_hook::flag::register(SIGHUP, Arc::clone(&reload))?;
-    let engine = Engine::start(&config)?;
+    let reread = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(SIGHUP, Arc::clone(&reread))?;
+    let mut engine = Engine::start(&config)?;
     say(&started(&engine));
     while !stop.load(Ordering::Relaxed) && engine.is_whole() {
-        if reload.swap(false, Ordering::Relaxed) {
-            take_over(&engine, &path);
+        if reread.swap(false, Ordering::Relaxed) {
+            say(&reload(&mut engine, &path, &config));
         }
         std::thread::sleep(POLL);
     }
@@ -61,15 +62,14 @@ pub fn run(args: Args) -> Result<ExitCode, Box<dyn Error>> {
     Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Reads the config again. What cannot be used changes nothing, and is said.
-fn take_over(engine: &Engine, path: &Path) {
-    match Config::load(path)
-        .map_err(|error| error.to_string())
-        .and_then(|config| engine.reload(&config).map_err(|error| error.to_string()))
-    {
-        Ok(()) => tracing::info!("the config was read again"),
-        Err(error) => tracing::error!(%error, "the config was read again, and nothing was taken over"),
-    }
+/// Reads the config again, for what may change while the engine runs. Returns what came of it.
+fn reload(engine: &mut Engine, path: &Path, config: &Config) -> String {
+    let new = Config::load(path).map_err(|error| error.to_string());
+    let reloaded = new.and_then(|mut new| {
+        new.journal.cuts_damage = config.journal.cuts_damage;
+        engine.reload(&new).map_err(|error| error.to_string())
+    });
+    reloaded.map_or_else(|error| format!("config not taken, nothing has changed: {error}"), |done| done.to_string())
 }
 
 /// Sends the engine's events to standard error, from `info` on or as `RUST_LOG` says. A standard error that nobody reads is no
@@ -92,8 +92,9 @@ fn started(engine: &Engine) -> String {
     let memory: String = engine.memory_refused.iter().map(|refused| format!("memory: {refused}\n")).collect();
     let tls = [("rules", engine.addresses.control_tls), ("alerts", engine.addresses.gateway_tls)];
     let tls: String = tls.iter().filter_map(|(what, at)| at.map(|at| format!("{what} with TLS: {at}\n"))).collect();
+    let notes: String = engine.notes.iter().map(|note| format!("{note}\n")).collect();
     format!(
-        "hairtrigger {}\n{}\n{}\n{sockets}{memory}rules: {}    alerts: {}\n{tls}stats: {}\nrunning; stop with Ctrl-C or SIGTERM",
+        "hairtrigger {}\n{}\n{}\n{sockets}{memory}{notes}rules: {}    alerts: {}\n{tls}stats: {}\nrunning; stop with Ctrl-C or SIGTERM",
         env!("CARGO_PKG_VERSION"),
         engine.plan,
         engine.recovery,

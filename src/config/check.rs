@@ -4,12 +4,13 @@ use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 
-use super::sections::{Account, Feed, Gateway, Line, Tls};
+use super::sections::{Account, Feed, Gateway, Line, Login, Tls};
 use super::{Config, Objection, day};
 use crate::limits::{
-    ACCOUNT_CERTIFICATES_MAX, ACCOUNTS_MAX, ANSWERS_KEPT_MAX, JOURNAL_SIZE_MAX, LOGINS_MAX, ORDERS_MAX, POLICIES_MAX,
-    RECEIVE_BUFFER_MAX, REREQUEST_SERVERS_MAX, RETENTION_TIME_MAX, RETENTION_TIME_MIN, RULES_MAX, SEGMENT_SIZE_MAX,
-    SEGMENT_SIZE_MIN, SESSIONS_MAX, SOUP_SILENCE_MAX, SOUP_SILENCE_MIN, SYMBOLS_MAX, WAIT_MAX,
+    ACCOUNT_CERTIFICATES_MAX, ACCOUNTS_MAX, ACCOUNTS_SPARE_MAX, ANSWERS_KEPT_MAX, JOURNAL_SIZE_MAX, LOGINS_MAX,
+    ORDERS_MAX, POLICIES_MAX, RECEIVE_BUFFER_MAX, REREQUEST_SERVERS_MAX, RETENTION_TIME_MAX, RETENTION_TIME_MIN,
+    RULES_MAX, SEGMENT_SIZE_MAX, SEGMENT_SIZE_MIN, SESSIONS_MAX, SOUP_SILENCE_MAX, SOUP_SILENCE_MIN, SYMBOLS_MAX,
+    WAIT_MAX,
 };
 use crate::tls::settings::ClientCertificates;
 
@@ -26,6 +27,7 @@ pub(super) fn check(config: &Config) -> Check {
     check_clients(config)?;
     check_accounts(&config.accounts)?;
     check_certificates(config)?;
+    check_passwords(config)?;
     check_limits(config)
 }
 
@@ -185,7 +187,27 @@ fn check_clients(config: &Config) -> Check {
     let clients = &config.clients;
     lasts("clients.login_deadline", clients.login_deadline, 1..=WAIT_MAX)?;
     lasts("clients.half_packet_deadline", clients.half_packet_deadline, 1..=WAIT_MAX)?;
-    lasts("clients.silence_deadline", clients.silence_deadline, SOUP_SILENCE_MIN..=SOUP_SILENCE_MAX)
+    lasts("clients.silence_deadline", clients.silence_deadline, SOUP_SILENCE_MIN..=SOUP_SILENCE_MAX)?;
+    within("clients.sessions_per_address_max", clients.sessions_per_address_max as u64, 0..=SESSIONS_MAX as u64)
+}
+
+/// A config with passwords is read by more people than are meant to come in from elsewhere.
+fn check_passwords(config: &Config) -> Check {
+    let tls = config.tls.as_ref().map_or([None, None], |tls| [tls.control_listen, tls.gateway_listen]);
+    let mut ports = [config.control.listen, config.gateway.listen].into_iter().chain(tls.into_iter().flatten());
+    if ports.all(|port| port.ip().is_loopback()) || config.clients.allow_plain_passwords {
+        return Ok(());
+    }
+    for (index, account) in config.accounts.iter().enumerate() {
+        if let Some(login) = account.logins.iter().position(Login::is_plain) {
+            return objection(
+                &format!("accounts.{index}.logins.{login}.password"),
+                "a plain password serves on loopback only: put a password_hash in its place (`hairtrigger account hash`), or \
+                 write allow_plain_passwords = true in [clients]",
+            );
+        }
+    }
+    Ok(())
 }
 
 fn check_accounts(accounts: &[Account]) -> Check {
@@ -205,7 +227,7 @@ fn check_accounts(accounts: &[Account]) -> Check {
         if account.logins.is_empty() {
             return objection(&path("logins"), "expected a login or more");
         }
-        if let Some(login) = account.logins.iter().position(|login| !users.insert(login.0.user)) {
+        if let Some(login) = account.logins.iter().position(|login| !users.insert(login.user)) {
             return objection(&path(&format!("logins.{login}.user")), "there is a login with this name already");
         }
     }
@@ -220,6 +242,7 @@ fn check_limits(config: &Config) -> Check {
     within("limits.orders_max", limits.orders_max.into(), 1..=ORDERS_MAX)?;
     within("limits.levels_max", limits.levels_max.into(), 1..=ORDERS_MAX)?;
     within("limits.policies_max", limits.policies_max.into(), 1..=POLICIES_MAX)?;
+    within("limits.accounts_spare", limits.accounts_spare as u64, 0..=ACCOUNTS_SPARE_MAX as u64)?;
     for (index, account) in config.accounts.iter().enumerate() {
         let own = account.rules_max.unwrap_or(0);
         within(&format!("accounts.{index}.rules_max"), own.into(), 0..=limits.rules_max.into())?;

@@ -1,4 +1,4 @@
-//! The config file: TOML, read once at start.
+//! The config file: TOML, read at start, and again when the engine is told to.
 //!
 //! Every key stands with its default in [`sections`], and commented in `example.toml`. An unknown key, a wrong type or value, or keys
 //! that contradict each other is an error that names file and line and says what is allowed; nothing is guessed.
@@ -42,7 +42,7 @@ pub struct Config {
     /// What holds for the clients of both ports.
     #[serde(default)]
     pub clients: Clients,
-    /// Who owns rules. An account's number is its position.
+    /// Who owns rules.
     #[serde(default)]
     pub accounts: Vec<Account>,
     /// How much each shard reserves.

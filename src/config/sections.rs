@@ -7,11 +7,12 @@ use jiff::civil::Date;
 use serde::Deserialize;
 
 use super::values;
+use crate::door::password::{Hash, Secret};
 use crate::feed::settings::Join;
 use crate::journal::writer::Durability;
 use crate::limits;
 use crate::model::Nanos;
-use crate::soup::login::Credentials;
+use crate::soup::login::{Credentials, USER_SIZE};
 use crate::soup::server::Deadlines;
 use crate::tls::settings::ClientCertificates;
 
@@ -242,7 +243,7 @@ impl Tls {
     }
 }
 
-/// `[clients]`: deadlines of both ports.
+/// `[clients]`: deadlines and limits of both ports.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Clients {
@@ -255,6 +256,10 @@ pub struct Clients {
     /// Silence of a client after which it is cut.
     #[serde(deserialize_with = "values::duration")]
     pub silence_deadline: Nanos,
+    /// Connections of one address at each port. 0: no bound.
+    pub sessions_per_address_max: usize,
+    /// Plain passwords in the config though a port listens on an address that is not loopback.
+    pub allow_plain_passwords: bool,
 }
 
 impl Default for Clients {
@@ -263,6 +268,8 @@ impl Default for Clients {
             login_deadline: limits::SOUP_LOGIN_DEADLINE,
             half_packet_deadline: limits::SOUP_HALF_PACKET_DEADLINE,
             silence_deadline: limits::SOUP_SILENCE_DEADLINE,
+            sessions_per_address_max: limits::SESSIONS_PER_ADDRESS_MAX,
+            allow_plain_passwords: false,
         }
     }
 }
@@ -299,25 +306,60 @@ pub struct Account {
     pub rules_max: Option<u32>,
 }
 
-/// A user name (1 to 6 characters) and a password (1 to 10), folded to small letters.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+/// A user name (1 to 6 characters), and its password (1 to 10) or the hash of one. Both are folded to small letters.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(try_from = "LoginText")]
-pub struct Login(pub Credentials);
+pub struct Login {
+    /// The name, padded.
+    pub user: [u8; USER_SIZE],
+    /// What proves it.
+    pub secret: Secret,
+}
+
+impl Login {
+    /// The user name as text.
+    pub fn name(&self) -> String {
+        String::from_utf8_lossy(self.user.trim_ascii()).into_owned()
+    }
+
+    /// True when the password itself stands in the config.
+    pub fn is_plain(&self) -> bool {
+        matches!(self.secret, Secret::Plain(_))
+    }
+}
+
+impl From<Credentials> for Login {
+    fn from(credentials: Credentials) -> Login {
+        Login { user: credentials.user, secret: Secret::Plain(credentials.password) }
+    }
+}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct LoginText {
     user: String,
-    password: String,
+    #[serde(default)]
+    password: Option<String>,
+    #[serde(default)]
+    password_hash: Option<String>,
 }
 
 impl TryFrom<LoginText> for Login {
-    type Error = &'static str;
+    type Error = String;
 
-    fn try_from(text: LoginText) -> Result<Login, &'static str> {
+    fn try_from(text: LoginText) -> Result<Login, String> {
         // The password must not get into a message.
         let expected = "expected a user of 1 to 6 and a password of 1 to 10 printable ASCII characters without space";
-        Credentials::new(&text.user, &text.password).map(Login).ok_or(expected)
+        match (text.password, text.password_hash) {
+            (Some(password), None) => Credentials::new(&text.user, &password).map(Login::from).ok_or(expected.into()),
+            (None, Some(hash)) => {
+                // The password here is a stand-in.
+                let user = Credentials::new(&text.user, "-").ok_or(expected)?.user;
+                let secret = Hash::read(&hash).map(Secret::Hash).map_err(|error| error.to_string())?;
+                Ok(Login { user, secret })
+            }
+            _ => Err("expected either password or password_hash with a user".into()),
+        }
     }
 }
 
@@ -337,6 +379,8 @@ pub struct Limits {
     pub levels_max: u32,
     /// Different combinations of rearm, cooldown and max_fires in a shard.
     pub policies_max: u32,
+    /// Accounts that may be added while the engine runs: each reserves an index of the alert log.
+    pub accounts_spare: usize,
 }
 
 impl Default for Limits {
@@ -348,6 +392,7 @@ impl Default for Limits {
             orders_max: 1 << 21,
             levels_max: 1 << 20,
             policies_max: 1 << 16,
+            accounts_spare: limits::ACCOUNTS_SPARE,
         }
     }
 }

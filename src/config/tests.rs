@@ -44,9 +44,9 @@ fn every_key_stands_in_the_example() {
         ("[gateway]\nx = 1\n", "gateway", 7),
         ("[journal]\nx = 1\n", "journal", 5),
         ("[tls]\nx = 1\n", "tls", 7),
-        ("[clients]\nx = 1\n", "clients", 3),
+        ("[clients]\nx = 1\n", "clients", 5),
         ("[[accounts]]\nx = 1\n", "accounts", 5),
-        ("[limits]\nx = 1\n", "limits", 6),
+        ("[limits]\nx = 1\n", "limits", 7),
         ("[topology]\nx = 1\n", "topology", 14),
         ("[memory]\nx = 1\n", "memory", 1),
         ("[stats]\nx = 1\n", "stats", 1),
@@ -119,6 +119,8 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ("user = \"audit\"", "user = \"DEMO\"", "accounts.1.logins.0.user: there is a login"),
     ("password = \"secret\"", "password = \"much too long\"", "expected a user of 1 to 6 and a password"),
     ("logins = [{ user = \"demo\", password = \"secret\" }]", "logins = []", "accounts.0.logins: expected a login"),
+    ("address_max = 256", "address_max = 32769", "clients.sessions_per_address_max: 32769: expected 0 to 32768"),
+    ("accounts_spare = 64", "accounts_spare = 4097", "limits.accounts_spare: 4097: expected 0 to 4096"),
     ("symbols_max = 65536", "symbols_max = 1048577", "limits.symbols_max: 1048577: expected 1 to 1048576"),
     ("# rules_max = 100000", "rules_max = 1048577", "accounts.0.rules_max: 1048577: expected 0 to 1048576"),
     ("# idle = \"spin\"", "idle = \"nap\"", "unknown variant `nap`, expected one of `spin`, `yield`, `park`"),
@@ -131,6 +133,28 @@ fn wrong_values_are_refused_with_their_line_and_what_is_allowed() {
         let expected = at(from, expected);
         assert!(error.starts_with(&expected), "{to}\n   got {error}\n  want {expected}");
         assert!(!error.contains('\n') && !error.contains("much too long"), "{error}");
+    }
+}
+
+const HASH: &str = "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHRzYWx0$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+#[test]
+fn beyond_loopback_passwords_are_hashed_or_it_is_written_down_that_they_are_not() {
+    let open = |text: &str| text.replacen("\"127.0.0.1:7402\"", "\"0.0.0.0:7402\"", 1);
+    let open = open(Config::example()).replace("allow_plaintext = false", "allow_plaintext = true");
+    let error = parse(&open).unwrap_err();
+    assert!(error.contains("accounts.0.logins.0.password: a plain password serves on loopback only"), "{error}");
+    let hashed = open.replace("password = \"secret\"", &format!("password_hash = \"{HASH}\""));
+    let config = parse(&hashed).unwrap();
+    assert!(config.accounts.iter().all(|account| !account.logins[0].is_plain()));
+    assert!(parse(&open.replace("allow_plain_passwords = false", "allow_plain_passwords = true")).is_ok());
+    for (from, to, expected) in [
+        (HASH, "secret", "expected a hash such as `hairtrigger account hash` prints"),
+        ("m=8,", "m=8000000,", "this hash costs too much to check"),
+        ("password_hash = ", "password = \"x\", password_hash = ", "expected either password or password_hash"),
+    ] {
+        let error = parse(&hashed.replace(from, to)).unwrap_err();
+        assert!(error.contains(expected) && !error.contains("AAAA"), "{error}");
     }
 }
 

@@ -11,6 +11,7 @@
 //! connection whose request cannot be taken yet is not read from any more, and no other waits for it, except for the
 //! same full shard. Readiness comes edge by edge, so it is remembered per connection until a call would block.
 
+mod admission;
 mod connection;
 mod journaling;
 mod serve;
@@ -28,38 +29,27 @@ use std::time::Duration;
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
 
-use super::sequencer::{LoginId, Sequencer};
+use super::sequencer::Sequencer;
 use super::session::{Bounds, Login};
 use crate::agent::Agent;
 use crate::counts;
+use crate::door::census::Census;
+use crate::door::{ClientLimits, Door, Pass};
 use crate::limits::{
-    ACCEPT_RETRY_INTERVAL, ACCEPTS_PER_CYCLE, APPLIED_PER_CYCLE, CONNECTIONS_PER_CYCLE, CONTROL_POLL_INTERVAL,
-    CONTROL_TIMER_INTERVAL, FAREWELL_DEADLINE, RULE_RING,
+    APPLIED_PER_CYCLE, CONNECTIONS_PER_CYCLE, CONTROL_POLL_INTERVAL, CONTROL_TIMER_INTERVAL, FAREWELL_DEADLINE,
+    RULE_RING,
 };
-use crate::model::{AccountId, Applied, Change, Nanos, RuleCommand};
+use crate::model::{Applied, Change, Nanos, RuleCommand};
 use crate::ring::{Receiver, Sender};
 use crate::soup::arrival::Arrival;
-use crate::soup::login::{Credentials, Logins, SessionId};
+use crate::soup::login::SessionId;
 use crate::soup::packet::SERVER_HEARTBEAT;
-use crate::soup::server::Deadlines;
-use crate::sys::stream::Stream;
 use connection::{Connection, Ending, Farewell};
 use journaling::Journaling;
 
 const LISTENER: Token = Token(0);
 /// Cycles after which readiness is asked for though the clock stood still, as a test's may.
 const CYCLES_PER_POLL: u32 = 64;
-
-/// A login of the rule-control port.
-#[derive(Clone, Copy, Debug)]
-pub struct LoginSettings {
-    /// Its name and password.
-    pub credentials: Credentials,
-    /// The account whose rules it sets.
-    pub account: AccountId,
-    /// False for a drop copy: it may list, not change.
-    pub may_change: bool,
-}
 
 /// What the agent is given at start.
 #[derive(Clone, Debug)]
@@ -68,18 +58,18 @@ pub struct ControlSettings {
     pub listen: SocketAddr,
     /// The answer streams' session id, new at each start.
     pub session: SessionId,
-    /// Who may log in; each name once.
-    pub logins: Vec<LoginSettings>,
+    /// The logins by number.
+    pub logins: Vec<Pass>,
     /// Connections at once.
     pub sessions_max: usize,
     /// Bytes of answers kept for each login; raised to `limits::CONTROL_RING_SIZE_MIN` and to a power of two.
     pub answer_ring_size: usize,
     /// Requests of one login in flight.
     pub requests_in_flight_max: usize,
-    /// Requests a second of one login; 0: no bound.
-    pub requests_per_second_max: u32,
-    /// Of the connections.
-    pub deadlines: Deadlines,
+    /// What may change while it runs.
+    pub limits: ClientLimits,
+    /// Connections have only the first so many descriptors of the process.
+    pub descriptors_max: usize,
 }
 
 counts! {
@@ -99,6 +89,10 @@ counts! {
         logins,
         /// Logins rejected.
         logins_rejected,
+        /// Of these, logins that were not looked at since too many wrong ones came from their address.
+        logins_held_off,
+        /// Connections cut since their login is in the config no more.
+        removed,
         /// Connections replaced by a later one of the same login.
         replaced,
         /// Connections cut for what they sent or did not send.
@@ -135,7 +129,8 @@ pub struct ControlAgent {
     arrivals: Option<mpsc::Receiver<Arrival>>,
     is_accepting: bool,
     ts_accept: Nanos,
-    credentials: Logins<LoginId>,
+    door: Door,
+    census: Census,
     logins: Vec<Login>,
     /// By login: the connection that it has.
     connected: Vec<Option<usize>>,
@@ -158,25 +153,31 @@ pub struct ControlAgent {
     has_said_end: bool,
 }
 
+impl ControlSettings {
+    fn bounds(&self) -> Bounds {
+        Bounds { in_flight_max: self.requests_in_flight_max, per_second_max: self.limits.requests_per_second_max }
+    }
+
+    fn login(&self, pass: &Pass) -> Login {
+        Login::new(pass.account, !pass.is_drop_copy, self.answer_ring_size, self.bounds())
+    }
+}
+
 impl ControlAgent {
-    /// Listens. `commands` and `applied` are the rings to and from the shards, in the same order.
+    /// Listens, and lets in whom the door lets in. `commands` and `applied` are the rings to and from the shards, in the same
+    /// order.
     ///
     /// # Errors
-    /// When the address cannot be bound, or a login is there twice.
+    /// When the address cannot be bound.
     pub fn new(
         settings: ControlSettings,
+        door: Door,
         commands: Vec<Sender<RuleCommand>>,
         applied: Vec<Receiver<Applied>>,
     ) -> io::Result<ControlAgent> {
         let poll = Poll::new()?;
         let mut listener = TcpListener::bind(settings.listen)?;
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
-        let by_name = settings.logins.iter().zip(0..).map(|(login, id)| (login.credentials, id));
-        let credentials = Logins::new(by_name)
-            .map_err(|twice| io::Error::new(io::ErrorKind::InvalidInput, format!("a login twice: {twice:?}")))?;
-        let bounds =
-            Bounds { in_flight_max: settings.requests_in_flight_max, per_second_max: settings.requests_per_second_max };
-        let login = |l: &LoginSettings| Login::new(l.account, l.may_change, settings.answer_ring_size, bounds);
         Ok(ControlAgent {
             local_addr: listener.local_addr()?,
             poll,
@@ -185,8 +186,9 @@ impl ControlAgent {
             arrivals: None,
             is_accepting: true,
             ts_accept: 0,
-            credentials,
-            logins: settings.logins.iter().map(login).collect(),
+            door,
+            census: Census::default(),
+            logins: settings.logins.iter().map(|pass| settings.login(pass)).collect(),
             connected: vec![None; settings.logins.len()],
             connections: (0..settings.sessions_max).map(|_| None).collect(),
             free: (0..settings.sessions_max).rev().collect(),
@@ -297,76 +299,6 @@ impl ControlAgent {
         count
     }
 
-    /// Accepts what waits, a bounded number. A failure for want of descriptors leaves the client in the kernel's queue
-    /// and is tried again after a pause: it neither ends the listener nor spins.
-    fn accept(&mut self, now: Nanos) -> usize {
-        let mut count = 0;
-        while self.is_accepting && now >= self.ts_accept && count < ACCEPTS_PER_CYCLE {
-            match self.listener.accept() {
-                Ok((socket, address)) => {
-                    count += 1;
-                    let stream = Stream::Tcp(socket);
-                    self.open(Arrival { stream, address: address.ip(), account: None }, now);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.is_accepting = false,
-                // The client that gave up before it was accepted is nobody's loss.
-                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => count += 1,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
-                Err(_) => {
-                    self.counts.accept_failures += 1;
-                    self.ts_accept = now + ACCEPT_RETRY_INTERVAL;
-                }
-            }
-        }
-        count
-    }
-
-    fn take_arrivals(&mut self, now: Nanos) -> usize {
-        let mut count = 0;
-        while count < ACCEPTS_PER_CYCLE {
-            let Some(arrival) = self.arrivals.as_ref().and_then(|arrivals| arrivals.try_recv().ok()) else { break };
-            count += 1;
-            self.open(arrival, now);
-        }
-        count
-    }
-
-    fn open(&mut self, mut arrival: Arrival, now: Nanos) {
-        if self.free.is_empty() {
-            self.evict();
-        }
-        let Some(slot) = self.free.pop() else {
-            self.counts.connections_refused += 1;
-            return;
-        };
-        // Without it an answer could wait for the acknowledgement of the one before; a failure costs only that.
-        let _ = arrival.stream.set_nodelay();
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        if self.poll.registry().register(&mut arrival.stream, Token(slot + 1), interest).is_err() {
-            self.counts.accept_failures += 1;
-            self.free.push(slot);
-            return;
-        }
-        self.counts.connections += 1;
-        self.connections[slot] = Some(Connection::new(arrival, self.settings.deadlines, now));
-        wake(Some(slot), &mut self.connections, &mut self.queue);
-    }
-
-    /// Closes the connection that has been without a login for longest: places that are held without a password must
-    /// not keep out those who have one.
-    fn evict(&mut self) {
-        let strangers = self.connections.iter().enumerate().filter_map(|(slot, connection)| {
-            connection
-                .as_ref()
-                .filter(|connection| connection.login.is_none())
-                .map(|one| (one.soup.ts_accepted(), slot))
-        });
-        if let Some((_, slot)) = strangers.min() {
-            self.counts.connections_evicted += 1;
-            self.drop_connection(slot);
-        }
-    }
-
     fn serve_queue(&mut self, now: Nanos) -> usize {
         let mut work = 0;
         for _ in 0..self.queue.len().min(CONNECTIONS_PER_CYCLE) {
@@ -376,26 +308,13 @@ impl ControlAgent {
         work
     }
 
-    /// Closes a connection now.
-    fn drop_connection(&mut self, slot: usize) {
-        let Some(mut connection) = self.connections[slot].take() else { return };
-        // The descriptor is closed with the value; that ends its registration too.
-        let _ = self.poll.registry().deregister(&mut connection.socket);
-        if let Some(login) = connection.login
-            && self.connected[login as usize] == Some(slot)
-        {
-            self.connected[login as usize] = None;
-        }
-        self.free.push(slot);
-        self.queue.retain(|queued| *queued != slot);
-    }
-
     /// Deadlines and heartbeats.
     fn look_at_deadlines(&mut self, now: Nanos) {
         if now.saturating_sub(self.ts_timer) < CONTROL_TIMER_INTERVAL {
             return;
         }
         self.ts_timer = now;
+        self.take_notice(now);
         for slot in 0..self.connections.len() {
             let Some(connection) = &mut self.connections[slot] else { continue };
             let login = connection.login.map(|login| &self.logins[login as usize]);
@@ -455,6 +374,7 @@ impl Agent for ControlAgent {
         if self.ts_close.is_none() {
             work += self.accept(now);
         }
+        work += self.take_verdicts(now);
         work += self.serve_queue(now);
         self.look_at_deadlines(now);
         work

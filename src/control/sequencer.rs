@@ -106,6 +106,11 @@ impl Sequencer {
         self.ordinal_next = self.ordinal_next.max(ordinal + 1);
     }
 
+    /// Knows so many logins from now on; never fewer than before.
+    pub fn know_logins(&mut self, logins: usize) {
+        self.walks.resize(logins.max(self.walks.len()), None);
+    }
+
     /// Takes a request of a login, if there is room. `send` puts a command on a shard's ring, false when that is full.
     pub fn offer(
         &mut self,

@@ -169,6 +169,8 @@ pub struct Login {
     pub account: AccountId,
     /// False for a drop copy: it may list, not change.
     pub may_change: bool,
+    /// The config has it no more: nobody comes in. Its rules and answers stay.
+    pub is_removed: bool,
     /// Its answers.
     pub answers: AnswerStream,
     /// How far they were sent to the connection that it has now.
@@ -184,7 +186,13 @@ impl Login {
     /// A login without answers.
     pub fn new(account: AccountId, may_change: bool, ring_size: usize, bounds: Bounds) -> Login {
         let answers = AnswerStream::new(ring_size);
-        Login { account, may_change, answers, sent: 0, bounds, in_flight: 0, walk_room: 0, ts_due: 0 }
+        let (sent, in_flight, walk_room, ts_due) = (0, 0, 0, 0);
+        Login { account, may_change, is_removed: false, answers, sent, bounds, in_flight, walk_room, ts_due }
+    }
+
+    /// What it may have at once, from now on.
+    pub fn bound(&mut self, bounds: Bounds) {
+        self.bounds = bounds;
     }
 
     /// True when there is room for the answers of this request; of one that is refused at once with `None`.

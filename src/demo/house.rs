@@ -64,7 +64,7 @@ pub fn config(folder: &Folder, rerequest: Option<SocketAddr>, now: Nanos) -> Res
         SocketAddr::V4(address) => Some(address),
         SocketAddr::V6(_) => None,
     });
-    let logins = Credentials::new(LOGIN.0, LOGIN.1).map(Login).into_iter().collect();
+    let logins = Credentials::new(LOGIN.0, LOGIN.1).map(Login::from).into_iter().collect();
     Ok(Config {
         feed: Feed {
             line_a: line(),

@@ -5,13 +5,18 @@
 //! the agents by hand. Sockets are the kernel's in both.
 
 use std::io;
+use std::sync::mpsc::channel;
 
 use super::past::{self, Past, PastError, Report};
-use super::reload::Reloads;
+use super::reload::Reload;
+use super::roll::{Called, Roll};
+use super::settings::Ports;
 use super::{Addresses, EngineError, secured, settings, watched};
 use crate::agent::Agent;
 use crate::config::Config;
 use crate::control::agent::ControlAgent;
+use crate::door::names::{self, Names};
+use crate::door::{self, Pass};
 use crate::feed::agent::{FeedAgent, Granted};
 use crate::feed::settings::Line;
 use crate::gateway::agent::GatewayAgent;
@@ -33,6 +38,7 @@ use crate::stats::StatsFile;
 use crate::sys::aside::Aside;
 use crate::sys::boot::boot_id;
 use crate::sys::clock::Clock;
+use crate::sys::descriptors;
 use crate::sys::lock::DirectoryLock;
 
 /// What an engine meets of its machine.
@@ -107,8 +113,10 @@ pub struct Built {
     pub granted: Vec<Granted>,
     /// What was there from earlier runs.
     pub recovery: Report,
-    /// The ways on which agents are given what is reloaded.
-    pub reloads: Reloads,
+    /// What people should know.
+    pub notes: Vec<String>,
+    /// The ends that tell it what has changed in the config.
+    pub reload: Reload,
     /// Keep other engines away.
     pub locks: [DirectoryLock; 2],
     /// Readers see by it that the engine lives.
@@ -148,12 +156,22 @@ where
     let Past { locks, rules: past_rules, writer, mut report } = past::open(config, storage, boot, clock.now())?;
     let mut stats = StatsFile::create(&config.stats.file, clock.now())?;
 
+    // 0. The door of both ports: who may come in.
+    let mut roll = Roll::default();
+    let Called { members, notice } = roll.call(config);
+    let logins: Vec<Pass> = notice.passes.into_iter().flatten().collect();
+    let ([rule_door, alert_door], checker, reception) = door::doors(members);
+    checker.begin(&aside, clock.clone()).map_err(EngineError::Door)?;
+    let ports = Ports { logins: &logins, accounts: roll.accounts(), descriptors: descriptors::raise() };
+    let ((to_journal, journaled_names), (to_log, newcomers)) = (channel(), names::newcomers());
+
     // 1. The gateway: alert rings in, the log, sessions out.
     let (alert_senders, alert_receivers) = rings(shards, slots.alerts, Alert::new(AlertKind::Met));
-    let settings = GatewaySettings { boot, ..settings::gateway(config) };
-    let mut gateway = GatewayAgent::open(settings, alert_receivers, clock.clone(), &aside)?;
-    let mut to_log = stats.histogram("gateway", "recv_to_log")?;
-    gateway.on_logged(move |ns| to_log.record(ns));
+    let settings = GatewaySettings { boot, ..settings::gateway(config, &ports) };
+    let mut gateway = GatewayAgent::open(settings, alert_door, alert_receivers, clock.clone(), &aside)?;
+    gateway.also_name(newcomers);
+    let mut recv_to_log = stats.histogram("gateway", "recv_to_log")?;
+    gateway.on_logged(move |ns| recv_to_log.record(ns));
     let (mut to_write, mut write) = (stats.histogram("gateway", "log_to_write")?, stats.histogram("gateway", "write")?);
     gateway.on_written(move |times| {
         times.since_log.into_iter().for_each(|ns| to_write.record(ns));
@@ -163,7 +181,7 @@ where
     // 2. The journal: changes in, and how many of them are safe out.
     let (change_sender, change_receiver) = ring(slots.journal, NO_CHANGE);
     let (safe_sender, safe_receiver) = ring(slots.journal, 0);
-    let names = past::account_names(config);
+    let names = Names::new(roll.accounts().to_vec(), Some(journaled_names));
     let journal_rings = (change_receiver, safe_sender);
     let mut journal = JournalAgent::start(writer, names, journal_rings, (clock.clone(), &aside), journal_failed)
         .map_err(EngineError::Journal)?;
@@ -174,15 +192,15 @@ where
     let (applied_senders, applied_receivers) = rings(shards, slots.applied, NO_OUTCOME);
     let (rule_senders, rule_receivers) = rings(shards, slots.rules, NO_COMMAND);
     let session = SessionId::from_number(clock.now() / 100_000_000);
-    let mut control = ControlAgent::new(settings::control(config, session), rule_senders, applied_receivers)
+    let settings = settings::control(config, &ports, session);
+    let mut control = ControlAgent::new(settings, rule_door, rule_senders, applied_receivers)
         .map_err(|error| EngineError::Control(config.control.listen, error))?;
     control.refuse_sets_while(gateway.log_full());
     let waits = config.journal.durability != Durability::None;
     control.journal((change_sender, safe_receiver, slots.journal), waits, past_rules.ordinal());
 
     // TLS stands before control and the gateway, where it is configured.
-    let account_names: Vec<String> = config.accounts.iter().map(|account| account.name.clone()).collect();
-    let secured = secured::open(config, &account_names, &mut control, &mut gateway)?;
+    let secured = secured::open(config, roll.accounts(), &mut control, &mut gateway)?;
 
     // 4. The shards, each between its four rings, with the rules of earlier runs.
     let (market_senders, market_receivers) = rings(shards, slots.market, MarketEvent::new(Action::Clock));
@@ -193,6 +211,7 @@ where
     let mut restored: Vec<Shard> = (0..shards).map(|_| Shard::new(settings::shard(config))).collect();
     past_rules.restore(&mut restored, &mut report)?;
     drop(past_rules);
+    let bounds = restored.iter().map(Shard::account_bounds).collect();
     let with_number = restored.into_iter().zip(rings).enumerate();
     let matchers = with_number.map(|(number, (shard, rings))| MatcherAgent::new(number, shard, rings, clock.clone()));
 
@@ -220,12 +239,14 @@ where
     for (number, matcher) in matchers.enumerate() {
         agents.push((Role::Matcher(number), watched::matcher(number, matcher, &mut stats)?));
     }
-    let mut reloads = Reloads { accounts: account_names, identities: None };
+    let mut identities = None;
     if let Some(tls) = secured {
         agents.push((Role::Tls, watched::tls(tls.agent, &mut stats)?));
-        reloads.identities = Some(tls.identities);
+        identities = Some(tls.identities);
     }
-    Ok(Built { agents, addresses, granted, recovery: report, reloads, locks, stats })
+    let notes = settings::client_notes(config, ports.descriptors);
+    let reload = Reload { config: config.clone(), roll, reception, to_log, to_journal, bounds, identities };
+    Ok(Built { agents, addresses, granted, recovery: report, notes, reload, locks, stats })
 }
 
 const NO_CHANGE: Change = Change {

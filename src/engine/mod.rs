@@ -19,6 +19,7 @@
 pub mod build;
 mod past;
 mod reload;
+mod roll;
 mod secured;
 mod settings;
 mod watched;
@@ -41,7 +42,7 @@ use crate::tls::settings::TlsError;
 
 use build::{Built, Surroundings};
 pub use past::{PastError, Report};
-pub use reload::{ReloadError, Reloads};
+pub use reload::{Reload, ReloadError, Reloaded};
 
 /// How often the stop of an agent is looked for.
 const STOP_POLL: Duration = Duration::from_micros(200);
@@ -79,6 +80,9 @@ pub enum EngineError {
     /// The journal's thread.
     #[error("journal: {0}")]
     Journal(std::io::Error),
+    /// The thread that checks passwords.
+    #[error("door: {0}")]
+    Door(std::io::Error),
     /// A thread.
     #[error(transparent)]
     Spawn(#[from] SpawnError),
@@ -115,7 +119,9 @@ pub struct Engine {
     pub stats_file: PathBuf,
     /// What was there from earlier runs.
     pub recovery: Report,
-    reloads: Reloads,
+    /// What people should know.
+    pub notes: Vec<String>,
+    reload: Reload,
     threads: Vec<Handle>,
     _locks: [DirectoryLock; 2],
     /// Kept as long as the engine runs: readers see by it that it lives.
@@ -132,21 +138,33 @@ impl Engine {
         let plan = if config.tls.is_some() { plan.with_tls(&machine, &config.topology)? } else { plan };
         let surroundings = Surroundings::machine(config)?;
         let clock = surroundings.clock.clone();
-        let Built { agents, addresses, granted, recovery, reloads, locks, stats } =
+        let Built { agents, addresses, granted, recovery, notes, reload, locks, stats } =
             build::build(config, plan.shards, surroundings)?;
         let memory_refused = prepare_memory(config.memory.lock);
         let threads = spawn(&plan, agents, &clock)?;
         let stats_file = config.stats.file.clone();
         let (_locks, _stats) = (locks, stats);
-        Ok(Engine { addresses, plan, granted, memory_refused, stats_file, recovery, reloads, threads, _locks, _stats })
+        Ok(Engine {
+            addresses,
+            plan,
+            granted,
+            memory_refused,
+            stats_file,
+            recovery,
+            notes,
+            reload,
+            threads,
+            _locks,
+            _stats,
+        })
     }
 
-    /// Takes over what may change without a restart.
+    /// Takes over what may change while it runs: accounts and logins, and what clients may do.
     ///
     /// # Errors
     /// [`ReloadError`]; nothing has changed then.
-    pub fn reload(&self, config: &Config) -> Result<(), ReloadError> {
-        self.reloads.take_over(config)
+    pub fn reload(&mut self, config: &Config) -> Result<Reloaded, ReloadError> {
+        self.reload.reload(config)
     }
 
     /// Stops it from the source to the sink. What was read from the feed is matched, what was fired is logged and, as far as

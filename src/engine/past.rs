@@ -11,6 +11,7 @@ use std::panic::resume_unwind;
 use std::path::PathBuf;
 use std::thread::ScopedJoinHandle;
 
+use super::settings;
 use crate::config::Config;
 use crate::gateway::segment::SegmentError;
 use crate::journal::compaction::{self, Snapshots};
@@ -162,13 +163,7 @@ pub(super) fn begin_snapshots<S: Storage + 'static>(
 
 /// The accounts' names by number, padded.
 pub(super) fn account_names(config: &Config) -> Vec<AccountName> {
-    let padded = |name: &String| {
-        let mut bytes = [b' '; 6];
-        // The config holds names to 6 bytes.
-        bytes.iter_mut().zip(name.bytes()).for_each(|(place, byte)| *place = byte);
-        bytes
-    };
-    config.accounts.iter().map(|account| padded(&account.name)).collect()
+    config.accounts.iter().map(|account| settings::padded(&account.name)).collect()
 }
 
 impl<B: Deref<Target = [u8]> + Sync> PastRules<B> {

@@ -1,13 +1,38 @@
-//! What a running engine takes over from a config that was read again, without a restart. Either all of it can be used and is
-//! taken over, or nothing changes.
+//! The config read anew while the engine runs: who may come in, and what clients may do. Everything else needs a restart.
+//!
+//! Ways of what has changed, each in order, so that nobody is ever asked for what it has not been told:
+//!
+//! ```text
+//!   accounts' names -----------------> journal               (looked at when an unknown number comes)
+//!                   -----------------> gateway               (on its timer; each gets a stream, and that is waited for)
+//!   rules of an account ------------> shards                 (a word each, read at a set)
+//!   passes and limits --------------> control, gateway       (looked at on their timers, and at each verdict)
+//!   users and what proves them -----> the door's checker
+//!   certificates -------------------> TLS                    (for handshakes from then on)
+//! ```
+//!
+//! Known limit: rules that the journal has of an account which was not in the config at start wait there for a restart, also
+//! when the account comes back before.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant};
 
+use super::roll::{Called, Roll};
 use super::settings;
-use crate::config::Config;
+use crate::config::{Account, Config, Login};
+use crate::door::Reception;
+use crate::door::names::Introductions;
+use crate::matcher::rules::AccountBounds;
+use crate::model::AccountName;
 use crate::tls::settings::{Identity, TlsError};
 
-/// Why nothing was taken over.
+/// How long the gateway may take to meet new accounts, and how often that is looked at.
+const NEWCOMERS_WAIT: Duration = Duration::from_secs(5);
+const NEWCOMERS_POLL: Duration = Duration::from_millis(1);
+
+/// Why a config is not taken. Nothing has changed then.
 #[derive(Debug, thiserror::Error)]
 pub enum ReloadError {
     /// Certificates or keys.
@@ -16,30 +41,211 @@ pub enum ReloadError {
     /// TLS is there in one of the configs only.
     #[error("tls: the section [tls] came or went: that needs a restart")]
     Tls,
+    /// More accounts than there is room for.
+    #[error(
+        "{count} accounts so far, with those removed: there is room for {max}. Restart the engine, and raise \
+         limits.accounts_spare"
+    )]
+    Accounts {
+        /// Accounts since the start.
+        count: usize,
+        /// Accounts that there may be.
+        max: usize,
+    },
+    /// The gateway does not take the new accounts in.
+    #[error("the alert log has no room for the new accounts now; they may come in after a restart")]
+    Log,
 }
 
-/// The ways on which agents are given what was reloaded.
-pub struct Reloads {
-    /// The names of the accounts, by number. A config that was read again may have them in another order.
-    pub(super) accounts: Vec<String>,
-    pub(super) identities: Option<Sender<Identity>>,
+/// What a reload has come to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reloaded {
+    /// What holds from now on.
+    pub changes: Vec<String>,
+    /// What is different in the file and holds after a restart.
+    pub restart: Vec<String>,
 }
 
-impl Reloads {
-    /// Takes over certificates, keys, and which certificate stands for which account: for handshakes from now on.
+impl fmt::Display for Reloaded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.changes.is_empty() {
+            f.write_str("config read: nothing to change")?;
+        }
+        for (at, change) in self.changes.iter().enumerate() {
+            write!(f, "{}config: {change}", if at > 0 { "\n" } else { "" })?;
+        }
+        self.restart.iter().try_for_each(|what| write!(f, "\nconfig: {what} differs: needs a restart"))
+    }
+}
+
+/// The ends that tell a running engine.
+pub struct Reload {
+    /// What holds.
+    pub config: Config,
+    /// Numbers that were given out.
+    pub roll: Roll,
+    /// To the door and the ports.
+    pub reception: Reception,
+    /// Names of new accounts, to the alert log
+    pub to_log: Introductions,
+    /// and to the journal.
+    pub to_journal: Sender<AccountName>,
+    /// Of each shard.
+    pub bounds: Vec<AccountBounds>,
+    /// To TLS, where it is.
+    pub identities: Option<Sender<Identity>>,
+}
+
+impl Reload {
+    /// Takes over what may change.
     ///
     /// # Errors
     /// [`ReloadError`]; nothing has changed then.
-    pub fn take_over(&self, config: &Config) -> Result<(), ReloadError> {
-        match (&self.identities, settings::identity(config, &self.accounts)) {
-            (None, None) => {}
-            (Some(identities), Some(settings)) => {
-                let identity = Identity::load(&settings)?;
-                // The agent is gone only when the engine stops.
-                let _ = identities.send(identity);
-            }
-            _ => return Err(ReloadError::Tls),
+    pub fn reload(&mut self, new: &Config) -> Result<Reloaded, ReloadError> {
+        let max = settings::accounts_max(&self.config);
+        let known = self.roll.accounts().len();
+        let added = new.accounts.iter().filter(|account| self.roll.account(&account.name).is_none()).count();
+        if known + added > max {
+            return Err(ReloadError::Accounts { count: known + added, max });
         }
-        Ok(())
+        let identity = settings::identity(new, &self.roll.accounts_with(new)).map(|settings| Identity::load(&settings));
+        if identity.is_some() != self.identities.is_some() {
+            return Err(ReloadError::Tls);
+        }
+        let identity = identity.transpose()?;
+        let reloaded = Reloaded { changes: changes(&self.config, new), restart: restart(&self.config, new) };
+        let Called { members, notice } = self.roll.call(new);
+        for name in &self.roll.accounts()[known..] {
+            // A journal that has gone needs no names.
+            let _ = self.to_journal.send(*name);
+            self.to_log.introduce(*name);
+        }
+        let start = Instant::now();
+        while !self.to_log.are_met() {
+            if start.elapsed() > NEWCOMERS_WAIT {
+                return Err(ReloadError::Log);
+            }
+            std::thread::sleep(NEWCOMERS_POLL);
+        }
+        for account in &new.accounts {
+            let Some(number) = self.roll.account(&account.name) else { continue };
+            self.bounds.iter().for_each(|bounds| bounds.set(number, settings::rules_max(new, account)));
+        }
+        self.reception.announce(&notice, members);
+        if let Some((identities, identity)) = self.identities.as_ref().zip(identity) {
+            // The agent is gone only when the engine stops.
+            let _ = identities.send(identity);
+        }
+        self.config = with_what_may_change(&self.config, new);
+        Ok(reloaded)
+    }
+}
+
+/// The old config with what may change from the new one.
+fn with_what_may_change(old: &Config, new: &Config) -> Config {
+    let mut config = old.clone();
+    config.accounts.clone_from(&new.accounts);
+    config.clients.clone_from(&new.clients);
+    config.limits.account_rules_max = new.limits.account_rules_max;
+    config.control.requests_per_second_max = new.control.requests_per_second_max;
+    if let (Some(tls), Some(new)) = (&mut config.tls, &new.tls) {
+        let fixed = (tls.control_listen, tls.gateway_listen, tls.sessions_max);
+        tls.clone_from(new);
+        (tls.control_listen, tls.gateway_listen, tls.sessions_max) = fixed;
+    }
+    config
+}
+
+/// The sections in which something differs that cannot change.
+fn restart(old: &Config, new: &Config) -> Vec<String> {
+    let old = &with_what_may_change(old, new);
+    let sections = [
+        ("[feed]", old.feed != new.feed),
+        ("[control]", old.control != new.control),
+        ("[gateway]", old.gateway != new.gateway),
+        ("[tls]", old.tls != new.tls),
+        ("[journal]", old.journal != new.journal),
+        ("[limits]", old.limits != new.limits),
+        ("[topology]", old.topology != new.topology),
+        ("[memory]", old.memory != new.memory),
+        ("[stats]", old.stats != new.stats),
+    ];
+    let mut named: Vec<String> =
+        sections.iter().filter(|(_, differs)| *differs).map(|(section, _)| section.to_string()).collect();
+    if named.is_empty() && old != new {
+        named.push("another section".into());
+    }
+    named
+}
+
+/// What changes, a sentence each.
+fn changes(old: &Config, new: &Config) -> Vec<String> {
+    let mut changes = vec![];
+    account_changes(old, new, &mut changes);
+    if new.tls.is_some() {
+        changes.push("tls: certificate and key read again".into());
+    }
+    let (was, is) = (old.clients.deadlines(), new.clients.deadlines());
+    let (control, limits) = (&new.control, &new.limits);
+    let numbers = [
+        (
+            "clients.sessions_per_address_max",
+            old.clients.sessions_per_address_max as u64,
+            new.clients.sessions_per_address_max as u64,
+        ),
+        (
+            "control.requests_per_second_max",
+            old.control.requests_per_second_max.into(),
+            control.requests_per_second_max.into(),
+        ),
+        ("limits.account_rules_max", old.limits.account_rules_max.into(), limits.account_rules_max.into()),
+        ("clients.login_deadline (ns, of new connections)", was.login, is.login),
+        ("clients.half_packet_deadline (ns, of new connections)", was.half_packet, is.half_packet),
+        ("clients.silence_deadline (ns, of new connections)", was.silence, is.silence),
+    ];
+    for (key, was, is) in numbers.into_iter().filter(|(_, was, is)| was != is) {
+        changes.push(format!("{key}: {is}, was {was}"));
+    }
+    changes
+}
+
+fn account_changes(old: &Config, new: &Config, changes: &mut Vec<String>) {
+    let by_name = |config: &Config| -> BTreeMap<String, Account> {
+        config.accounts.iter().map(|account| (account.name.clone(), account.clone())).collect()
+    };
+    let (before, after) = (by_name(old), by_name(new));
+    for name in before.keys().filter(|name| !after.contains_key(*name)) {
+        changes.push(format!("account {name}: removed; its rules stay"));
+    }
+    for (name, account) in &after {
+        let Some(earlier) = before.get(name) else {
+            changes.push(format!("account {name}: added, with {} logins", account.logins.len()));
+            continue;
+        };
+        if earlier.drop_copy != account.drop_copy {
+            changes.push(format!("account {name}: drop_copy is {} now", account.drop_copy));
+        }
+        if earlier.certificates != account.certificates {
+            changes.push(format!("account {name}: other certificates"));
+        }
+        if earlier.rules_max != account.rules_max {
+            changes.push(format!("account {name}: rules_max is {} now", settings::rules_max(new, account)));
+        }
+        login_changes(name, &earlier.logins, &account.logins, changes);
+    }
+}
+
+fn login_changes(account: &str, before: &[Login], after: &[Login], changes: &mut Vec<String>) {
+    for login in before.iter().filter(|login| !after.iter().any(|other| other.user == login.user)) {
+        changes.push(format!("account {account}: login {} removed", login.name()));
+    }
+    for login in after {
+        match before.iter().find(|other| other.user == login.user) {
+            None => changes.push(format!("account {account}: login {} added", login.name())),
+            Some(other) if other.secret != login.secret => {
+                changes.push(format!("account {account}: another password for login {}", login.name()));
+            }
+            Some(_) => {}
+        }
     }
 }

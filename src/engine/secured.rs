@@ -7,6 +7,7 @@ use super::{EngineError, settings};
 use crate::config::Config;
 use crate::control::agent::ControlAgent;
 use crate::gateway::agent::GatewayAgent;
+use crate::model::AccountName;
 use crate::soup::arrival::arrivals;
 use crate::tls::agent::{TlsAgent, TlsSettings};
 use crate::tls::settings::Identity;
@@ -28,7 +29,7 @@ pub struct Secured {
 /// [`EngineError::Certificates`], [`EngineError::Tls`].
 pub fn open(
     config: &Config,
-    accounts: &[String],
+    accounts: &[AccountName],
     control: &mut ControlAgent,
     gateway: &mut GatewayAgent,
 ) -> Result<Option<Secured>, EngineError> {

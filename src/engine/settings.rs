@@ -5,16 +5,18 @@ use std::net::Ipv4Addr;
 use jiff::civil::Date;
 
 use crate::config::{Account, Config, Line, midnight_utc, today};
-use crate::control::agent::{ControlSettings, LoginSettings};
+use crate::control::agent::ControlSettings;
 use crate::control::wire::ANSWER_SIZE_MAX;
+use crate::door::{ClientLimits, Pass};
 use crate::feed::agent::FeedSettings;
 use crate::feed::settings::ArbiterSettings;
 use crate::feed::socket::LineSettings;
 use crate::gateway::logs::Retention;
-use crate::gateway::settings::{AccountLogin, GatewaySettings};
+use crate::gateway::settings::GatewaySettings;
+use crate::limits::DESCRIPTORS_RESERVED;
 use crate::matcher::rules::RuleLimits;
 use crate::matcher::shard::ShardLimits;
-use crate::model::{AccountId, Nanos};
+use crate::model::{AccountName, Nanos};
 use crate::partition::MidnightOf;
 use crate::soup::login::SessionId;
 use crate::soup::packet::HEADER_SIZE;
@@ -62,11 +64,13 @@ pub fn midnight_of(config: &Config) -> MidnightOf {
 /// A shard's.
 pub fn shard(config: &Config) -> ShardLimits {
     let limits = &config.limits;
-    let of_account = |account: &Account| account.rules_max.unwrap_or(limits.account_rules_max);
+    // Those that may come later have none until they do.
+    let mut account_rules_max: Vec<u32> = config.accounts.iter().map(|account| rules_max(config, account)).collect();
+    account_rules_max.resize(accounts_max(config), 0);
     ShardLimits {
         rules: RuleLimits {
             rules_max: limits.rules_max as usize,
-            account_rules_max: config.accounts.iter().map(of_account).collect(),
+            account_rules_max,
             policies_max: limits.policies_max as usize,
             fixed: true,
         },
@@ -76,17 +80,58 @@ pub fn shard(config: &Config) -> ShardLimits {
     }
 }
 
-/// The accounts with their numbers: their positions in the config.
-fn numbered(config: &Config) -> impl Iterator<Item = (AccountId, &Account)> {
-    (0..).zip(&config.accounts)
+/// An account's name as it is written down. The config holds names to 6 bytes.
+pub fn padded(name: &str) -> AccountName {
+    let mut bytes = [b' '; 6];
+    bytes.iter_mut().zip(name.bytes()).for_each(|(place, byte)| *place = byte);
+    bytes
+}
+
+/// Rules that an account may have in a shard.
+pub fn rules_max(config: &Config, account: &Account) -> u32 {
+    account.rules_max.unwrap_or(config.limits.account_rules_max)
+}
+
+/// Accounts that there may be, with those that are added while the engine runs.
+pub fn accounts_max(config: &Config) -> usize {
+    config.accounts.len() + config.limits.accounts_spare
+}
+
+/// What clients may do.
+pub fn client_limits(config: &Config) -> ClientLimits {
+    ClientLimits {
+        sessions_per_address_max: config.clients.sessions_per_address_max,
+        requests_per_second_max: config.control.requests_per_second_max,
+        deadlines: config.clients.deadlines(),
+    }
+}
+
+/// What the ports are told of who there is: logins and accounts by number, and how many descriptors the process may have.
+pub struct Ports<'a> {
+    pub logins: &'a [Pass],
+    pub accounts: &'a [AccountName],
+    pub descriptors: usize,
+}
+
+impl Ports<'_> {
+    fn descriptors_max(&self) -> usize {
+        self.descriptors.saturating_sub(DESCRIPTORS_RESERVED)
+    }
+
+    /// A port's connections. Where there are too few descriptors for those of both each has its part: else whoever fills one
+    /// port would shut the other.
+    fn sessions_max(&self, config: &Config, own: usize) -> usize {
+        let both = config.control.sessions_max + config.gateway.sessions_max;
+        if both <= self.descriptors_max() { own } else { (own * self.descriptors_max() / both).max(1) }
+    }
 }
 
 /// Who the engine is in TLS, where it has TLS, and whose certificates it knows.
 /// `accounts`: the names of the running engine's accounts, by number.
-pub fn identity(config: &Config, accounts: &[String]) -> Option<IdentitySettings> {
+pub fn identity(config: &Config, accounts: &[AccountName]) -> Option<IdentitySettings> {
     let tls = config.tls.as_ref()?;
     let named = |of: &Account| {
-        let account = (0..).zip(accounts).find(|(_, name)| **name == of.name);
+        let account = (0..).zip(accounts).find(|(_, name)| **name == padded(&of.name));
         let names = of.certificates.clone().into_iter();
         names.filter_map(move |name| Some((name, account?.0)))
     };
@@ -100,39 +145,46 @@ pub fn identity(config: &Config, accounts: &[String]) -> Option<IdentitySettings
 }
 
 /// Control's. `session` is that of the answer streams.
-pub fn control(config: &Config, session: SessionId) -> ControlSettings {
+pub fn control(config: &Config, ports: &Ports, session: SessionId) -> ControlSettings {
     let control = &config.control;
-    let logins = numbered(config).flat_map(|(account, of)| {
-        let login = move |credentials| LoginSettings { credentials, account, may_change: !of.drop_copy };
-        of.logins.iter().map(move |found| login(found.0))
-    });
     ControlSettings {
         listen: control.listen,
         session,
-        logins: logins.collect(),
-        sessions_max: control.sessions_max,
+        logins: ports.logins.to_vec(),
+        sessions_max: ports.sessions_max(config, control.sessions_max),
         answer_ring_size: control.answers_kept * (HEADER_SIZE + ANSWER_SIZE_MAX),
         requests_in_flight_max: control.requests_in_flight_max,
-        requests_per_second_max: control.requests_per_second_max,
-        deadlines: config.clients.deadlines(),
+        limits: client_limits(config),
+        descriptors_max: ports.descriptors_max(),
     }
 }
 
 /// The gateway's.
-pub fn gateway(config: &Config) -> GatewaySettings {
+pub fn gateway(config: &Config, ports: &Ports) -> GatewaySettings {
     let gateway = &config.gateway;
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes.trim_ascii()).into_owned();
-    let accounts = numbered(config).map(|(account, of)| AccountLogin {
-        name: of.name.clone(),
-        account,
-        logins: of.logins.iter().map(|login| (text(&login.0.user), text(&login.0.password))).collect(),
-        drop_copy: of.drop_copy,
-    });
+    let (directory, logins) = (gateway.directory.clone(), ports.logins.to_vec());
     GatewaySettings {
         segment_size: gateway.segment_size as usize,
         retention: Retention { size: gateway.retention_size, time: gateway.retention_time },
-        sessions_max: gateway.sessions_max,
-        deadlines: config.clients.deadlines(),
-        ..GatewaySettings::new(gateway.listen, gateway.directory.clone(), accounts.collect())
+        sessions_max: ports.sessions_max(config, gateway.sessions_max),
+        limits: client_limits(config),
+        descriptors_max: ports.descriptors_max(),
+        accounts_spare: config.limits.accounts_spare,
+        ..GatewaySettings::new(gateway.listen, directory, ports.accounts.to_vec(), logins)
     }
+}
+
+/// What people should know of the clients' side at start.
+pub fn client_notes(config: &Config, descriptors: usize) -> Vec<String> {
+    let plain = config.accounts.iter().flat_map(|account| &account.logins).filter(|login| login.is_plain()).count();
+    let plain = (plain > 0).then(|| {
+        format!("accounts: {plain} passwords stand in the config as they are; `hairtrigger account hash` makes hashes of them")
+    });
+    let sessions = config.control.sessions_max + config.gateway.sessions_max;
+    let few = (descriptors.saturating_sub(DESCRIPTORS_RESERVED) < sessions).then(|| {
+        format!(
+            "connections: fewer than the {sessions} configured: the process may have {descriptors} files (ulimit -n)"
+        )
+    });
+    plain.into_iter().chain(few).collect()
 }

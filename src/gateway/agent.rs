@@ -11,6 +11,7 @@
 //! our side, and has [`limits::LINGER`] to close its own (a socket closed with unread input would reset the connection
 //! and could take the last words with it).
 
+mod admission;
 mod sockets;
 mod timed;
 
@@ -26,18 +27,22 @@ use mio::{Events, Interest, Poll, Token};
 use super::intake::{Intake, IntakeCounts};
 use super::log::Run;
 use super::logs::Logs;
+use super::marks::Name;
 use super::preparer::Preparer;
 use super::segment::SegmentError;
 use super::session::Ending;
-use super::settings::{Access, GatewaySettings, SettingsError, Tables};
+use super::settings::{GatewaySettings, SettingsError};
 use super::wire;
 use crate::agent::Agent;
 use crate::counts;
+use crate::door::census::Census;
+use crate::door::names::Newcomers;
+use crate::door::{Door, Pass};
 use crate::limits;
 use crate::model::{Alert, Nanos};
 use crate::ring::Receiver;
 use crate::soup::arrival::Arrival;
-use crate::soup::login::{Logins, SessionId};
+use crate::soup::login::SessionId;
 use crate::sys::aside::Aside;
 use crate::sys::clock::Clock;
 
@@ -58,6 +63,10 @@ counts! {
         logins,
         /// Logins refused.
         logins_refused,
+        /// Of these, logins that were not looked at since too many wrong ones came from their address.
+        logins_held_off,
+        /// Clients cut since their login is in the config no more, or sees another stream.
+        removed,
         /// Clients that another login of the same name replaced.
         replaced,
         /// Clients cut because they fell behind the retention.
@@ -112,9 +121,16 @@ pub struct GatewayAgent {
     /// One more than the highest place that is taken: what lies above need not be looked at.
     places_used: usize,
     peer_count: usize,
-    logins: Logins<Access>,
+    door: Door,
+    /// Accounts that come while it runs.
+    newcomers: Option<Newcomers>,
+    census: Census,
+    /// What each login may do; `None`: it is in the config no more.
+    passes: Vec<Option<Pass>>,
     /// The place of each login's client.
     places: Vec<Option<usize>>,
+    /// The accounts' names by number.
+    names: Vec<Name>,
     settings: GatewaySettings,
     intake: Intake,
     logs: Logs,
@@ -138,19 +154,21 @@ pub struct GatewayAgent {
 
 impl GatewayAgent {
     /// Goes on with the newest log below `settings.directory`, or begins a new one ([`super::logs`]); begins the worker that
-    /// prepares its segments, and listens. `rings` are the shards' alert rings.
+    /// prepares its segments, and listens, letting in whom the door lets in. `rings` are the shards' alert rings.
     ///
     /// # Errors
     /// When settings, disk or address do not allow it.
     pub fn open(
         settings: GatewaySettings,
+        door: Door,
         rings: Vec<Receiver<Alert>>,
         clock: Clock,
         aside: &Aside,
     ) -> Result<Self, OpenError> {
-        let Tables { logins, login_count, names } = settings.tables()?;
+        settings.check()?;
         let in_directory = |error| OpenError::Log { directory: settings.directory.display().to_string(), error };
         let run = Run { boot: settings.boot, ts: clock.now() };
+        let names = settings.accounts.clone();
         let logs = Logs::open(&settings.directory, settings.segment_size, settings.retention, &names, run);
         let logs = logs.map_err(in_directory)?;
         let preparer = Preparer::begin(logs.shape(), aside).map_err(|error| in_directory(error.into()))?;
@@ -169,8 +187,12 @@ impl GatewayAgent {
             peers: (0..settings.sessions_max).map(|_| None).collect(),
             places_used: 0,
             peer_count: 0,
-            logins,
-            places: vec![None; login_count],
+            door,
+            newcomers: None,
+            census: Census::default(),
+            passes: settings.logins.iter().copied().map(Some).collect(),
+            places: vec![None; settings.logins.len()],
+            names,
             intake,
             settings,
             logs,
@@ -194,6 +216,11 @@ impl GatewayAgent {
     /// Serves these connections too.
     pub fn also_serve(&mut self, arrivals: mpsc::Receiver<Arrival>) {
         self.arrivals = Some(arrivals);
+    }
+
+    /// Gives a stream to each of these accounts when it comes.
+    pub fn also_name(&mut self, newcomers: Newcomers) {
+        self.newcomers = Some(newcomers);
     }
 
     /// Where it listens.
@@ -277,7 +304,7 @@ impl Agent for GatewayAgent {
     fn do_work(&mut self, now: Nanos) -> usize {
         let appended = self.append();
         self.keep_log(now);
-        let mut work = appended;
+        let mut work = appended + self.take_verdicts(now);
         if appended > 0 || self.has_more {
             work += self.serve(now);
         }
@@ -285,6 +312,8 @@ impl Agent for GatewayAgent {
             work += self.look_at_sockets(now);
         }
         if now.saturating_sub(self.ts_deadlines) >= limits::DEADLINE_INTERVAL {
+            self.meet_newcomers();
+            self.take_notice(now);
             self.look_at_deadlines(now);
         }
         work

@@ -61,6 +61,11 @@ impl Intake {
         Intake { sources, desk }
     }
 
+    /// The next account by number has this name, and a stream in the log.
+    pub fn name(&mut self, name: &Name, log: &AlertLog) {
+        self.desk.accounts.push((*name, log.account(name).map_or(Audience::Nobody, Audience::Account)));
+    }
+
     /// Takes from each ring what it has, within bounds and as far as the log has room. `now` is asked for `ts_log` when alerts are
     /// taken, and again for every few of them: a stamp for the whole cycle would be older than the `ts_match` of what came while it
     /// went on. `logged` gets the ns from `ts_recv` to `ts_log` of each alert that a datagram caused. Returns how much was done.

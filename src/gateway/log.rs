@@ -100,11 +100,30 @@ impl AlertLog {
         }
         // Two entries a record, so many records as fit when they are alerts. Where smaller or more widely told ones
         // need more, the oldest segment goes early.
-        let chunks = 2 * index_size as usize / Record::size(RULE_SIZE) / CHUNK + 5 * self.indexes.count();
+        let streams = self.indexes.count() + limits::ACCOUNTS_SPARE;
+        let chunks = 2 * index_size as usize / Record::size(RULE_SIZE) / CHUNK + 5 * streams;
         self.indexes.reserve(chunks);
         self.segments.reserve(index_size as usize / self.segment_size + 4);
         marks::open(self, &run.boot, run.ts);
         marks::table(self, known);
+    }
+
+    /// Gives a stream to an account that comes while the run goes on; nothing is done for one that has its own. There must be
+    /// [`Self::room`]. `None`: there are as many as one log can have. What is said of `begin_run` holds: the first few find
+    /// their part of the pool there.
+    pub fn add_account(&mut self, name: &Name) -> Option<AccountId> {
+        if let Some(place) = self.account(name) {
+            return Some(place);
+        }
+        let known = self.accounts.len();
+        if known >= limits::STREAMS_MAX || marks::head_size(known + 1) > self.segment_size / 4 {
+            return None;
+        }
+        self.accounts.push(*name);
+        self.indexes.add(1);
+        self.indexes.reserve(5 * self.indexes.count());
+        marks::table(self, known)?;
+        Some(known as AccountId)
     }
 
     /// The accounts that have a stream, by their place.

@@ -1,14 +1,12 @@
-//! What the gateway is told: addresses, sizes, accounts and their logins.
+//! What the gateway is told: addresses, sizes, and what its logins may do.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::logs::Retention;
 use super::marks::{self, BootId, Name};
+use crate::door::{ClientLimits, Pass};
 use crate::limits;
-use crate::model::AccountId;
-use crate::soup::login::{Credentials, Logins};
-use crate::soup::server::Deadlines;
 use crate::sys::boot::boot_id;
 
 /// Settings of the gateway.
@@ -28,23 +26,16 @@ pub struct GatewaySettings {
     pub prints_max: usize,
     /// Connections at a time.
     pub sessions_max: usize,
-    /// How long clients may take.
-    pub deadlines: Deadlines,
-    /// The accounts.
-    pub accounts: Vec<AccountLogin>,
-}
-
-/// An account as the gateway sees it.
-#[derive(Clone, Debug)]
-pub struct AccountLogin {
-    /// Its name: 1 to 6 letters and digits.
-    pub name: String,
-    /// Its number.
-    pub account: AccountId,
-    /// User and password of each of its logins.
-    pub logins: Vec<(String, String)>,
-    /// Its logins see the alerts of all accounts.
-    pub drop_copy: bool,
+    /// What may change while it runs.
+    pub limits: ClientLimits,
+    /// Connections have only the first so many descriptors of the process.
+    pub descriptors_max: usize,
+    /// The accounts' names by number.
+    pub accounts: Vec<Name>,
+    /// Accounts that may come while it runs.
+    pub accounts_spare: usize,
+    /// The logins by number.
+    pub logins: Vec<Pass>,
 }
 
 /// What contradicts itself.
@@ -56,44 +47,11 @@ pub enum SettingsError {
     /// Accounts and segments.
     #[error("{0} accounts: their table takes more than a quarter of a segment; expected segments of {1} bytes or more")]
     Accounts(usize, usize),
-    /// A name that does not fit its field.
-    #[error("account name '{0}': expected 1 to 6 printable characters without space")]
-    AccountName(String),
-    /// An account's number.
-    #[error("account number {0}: expected less than {max}", max = limits::ACCOUNTS_MAX)]
-    AccountNumber(AccountId),
-    /// Credentials that do not fit their fields.
-    #[error("login '{0}': expected a user of 1 to 6 and a password of 1 to 10 printable characters without space")]
-    Login(String),
-    /// A user that is there twice.
-    #[error("login '{0}' is there twice")]
-    LoginTwice(String),
-}
-
-/// What a login may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Access {
-    /// Its number among all logins.
-    pub login: usize,
-    /// Whose it is.
-    pub account: AccountId,
-    /// The account whose stream it reads; `None`: the drop copy's.
-    pub reads: Option<Name>,
-}
-
-/// The accounts, made ready for use.
-pub struct Tables {
-    /// Who may log in.
-    pub logins: Logins<Access>,
-    /// How many logins there are.
-    pub login_count: usize,
-    /// The accounts' names by number, padded.
-    pub names: Vec<Name>,
 }
 
 impl GatewaySettings {
-    /// Settings for these accounts, everything else at its default.
-    pub fn new(listen: SocketAddr, directory: PathBuf, accounts: Vec<AccountLogin>) -> GatewaySettings {
+    /// Settings for these accounts and logins, everything else at its default.
+    pub fn new(listen: SocketAddr, directory: PathBuf, accounts: Vec<Name>, logins: Vec<Pass>) -> GatewaySettings {
         GatewaySettings {
             listen,
             directory,
@@ -102,44 +60,28 @@ impl GatewaySettings {
             boot: boot_id(),
             prints_max: limits::BUSTS_MAX,
             sessions_max: limits::GATEWAY_SESSIONS_MAX,
-            deadlines: Deadlines::default(),
+            limits: ClientLimits::default(),
+            descriptors_max: usize::MAX,
             accounts,
+            accounts_spare: 0,
+            logins,
         }
     }
 
-    /// What the agent needs of the accounts.
+    /// Whether the agent can work with these.
     ///
     /// # Errors
     /// When something contradicts itself or does not fit.
-    pub fn tables(&self) -> Result<Tables, SettingsError> {
+    pub fn check(&self) -> Result<(), SettingsError> {
         let sizes = limits::SEGMENT_SIZE_MIN..=limits::SEGMENT_SIZE_MAX;
         if !self.segment_size.is_multiple_of(4_096) || !sizes.contains(&(self.segment_size as u64)) {
             return Err(SettingsError::SegmentSize(self.segment_size));
         }
-        let (mut logins, mut names) = (vec![], vec![]);
-        for account in &self.accounts {
-            let number = usize::from(account.account);
-            if number >= limits::ACCOUNTS_MAX {
-                return Err(SettingsError::AccountNumber(account.account));
-            }
-            names.resize(names.len().max(number + 1), [b' '; 6]);
-            // A name has the form of a user; the password here is a stand-in.
-            let name = Credentials::new(&account.name, "-");
-            names[number] = name.ok_or_else(|| SettingsError::AccountName(account.name.clone()))?.user;
-            let reads = Some(names[number]).filter(|_| !account.drop_copy);
-            for (user, password) in &account.logins {
-                let credentials = Credentials::new(user, password).ok_or_else(|| SettingsError::Login(user.clone()))?;
-                logins.push((credentials, Access { login: logins.len(), account: account.account, reads }));
-            }
-        }
-        let table = marks::head_size(names.len());
+        let accounts = self.accounts.len() + self.accounts_spare;
+        let table = marks::head_size(accounts);
         if table > self.segment_size / 4 {
-            return Err(SettingsError::Accounts(names.len(), 4 * table));
+            return Err(SettingsError::Accounts(accounts, 4 * table));
         }
-        let count = logins.len();
-        let twice = |credentials: Credentials| {
-            SettingsError::LoginTwice(String::from_utf8_lossy(credentials.user.trim_ascii()).into_owned())
-        };
-        Ok(Tables { logins: Logins::new(logins).map_err(twice)?, login_count: count, names })
+        Ok(())
     }
 }

@@ -16,11 +16,12 @@ use std::io;
 use std::sync::mpsc::{Receiver as Inbox, SyncSender, sync_channel};
 
 use super::compaction::Snapshots;
-use super::record::{AccountName, Entry};
+use super::record::Entry;
 use super::storage::Storage;
 use super::writer::Writer;
 use crate::agent::Agent;
 use crate::counts;
+use crate::door::names::Names;
 use crate::limits::JOURNAL_RING;
 use crate::model::{Change, Nanos};
 use crate::ring::{Receiver, Sender};
@@ -47,7 +48,7 @@ counts! {
 pub struct JournalAgent {
     changes: Receiver<Change>,
     safe: Sender<u64>,
-    accounts: Vec<AccountName>,
+    accounts: Names,
     /// The one batch, while it is not at the disk.
     batch: Option<Vec<Entry>>,
     to_disk: Option<SyncSender<Vec<Entry>>>,
@@ -60,13 +61,13 @@ pub struct JournalAgent {
 }
 
 impl JournalAgent {
-    /// Begins the disk's worker. `accounts` are the accounts' names by number; a failure of the disk goes to `failed`.
+    /// Begins the disk's worker. `accounts` are the accounts' names; a failure of the disk goes to `failed`.
     ///
     /// # Errors
     /// When the system gives no thread.
     pub fn start<S: Storage + 'static>(
         writer: Writer<S>,
-        accounts: Vec<AccountName>,
+        accounts: Names,
         (changes, safe): (Receiver<Change>, Sender<u64>),
         (clock, aside): (Clock, &Aside),
         failed: impl FnOnce(io::Error) + Send + 'static,
@@ -115,10 +116,9 @@ impl JournalAgent {
     fn send_batch(&mut self, now: Nanos) -> usize {
         let Some(mut batch) = self.batch.take() else { return 0 };
         batch.clear();
-        let accounts = &self.accounts;
+        let accounts = &mut self.accounts;
         let count = self.changes.drain(JOURNAL_RING, |change| {
-            let name = accounts.get(usize::from(change.key.account)).copied().unwrap_or([b' '; 6]);
-            batch.push(Entry::Change(name, *change));
+            batch.push(Entry::Change(accounts.of(change.key.account), *change));
         });
         if count == 0 {
             self.batch = Some(batch);
@@ -220,7 +220,7 @@ mod tests {
         let settings = Settings { durability: Durability::Sync, segment_size: 2_000, boot: [0; 16] };
         let writer = Writer::begin(disk.clone(), start, settings, 0).unwrap();
         let fail = move |error: io::Error| failed.send(error.to_string()).unwrap();
-        let names = vec![*b"zero  ", *b"one   "];
+        let names = Names::new(vec![*b"zero  ", *b"one   "], None);
         let agent =
             JournalAgent::start(writer, names, (taken, told), (Clock::simulated(0), &Aside::default()), fail).unwrap();
         House { changes, safe, agent, disk, failure }

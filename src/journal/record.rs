@@ -18,6 +18,7 @@
 //! | 2 | removed | ordinal, feed sequence, feed time (8 each), feed session (10), shard (2), slot (4), user, symbol, version (8 each), account name (6), state (1; 0 when removed), 0 (1) |
 //! | 3 | end | nothing: the journal was closed in order |
 
+pub use crate::model::AccountName;
 use crate::model::{Change, ChangeKind, Comparison, Fire, OnSet, Price, RuleKey, RuleSpec, RuleState, Signal, Symbol};
 
 /// Size of a record's header.
@@ -30,9 +31,6 @@ pub const SET_SIZE: usize = REMOVED_SIZE + 48;
 const SET: u8 = 1;
 const REMOVED: u8 = 2;
 const END: u8 = 3;
-
-/// An account's name, padded on the right with spaces. Its number is the config's business, and may be another tomorrow.
-pub type AccountName = [u8; 6];
 
 /// What a record says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,6 +2,9 @@
 //!
 //! A rule's number is its place in the table and stays the same while it lives; ladders and index hold numbers.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use super::hash::Hasher;
 use super::index::Index;
 use super::policies::{Policies, Policy};
@@ -162,6 +165,29 @@ pub struct RuleLimits {
     pub fixed: bool,
 }
 
+/// How many rules each account may have: read at a set, and changed from outside while the shard runs. A word an account,
+/// so whoever reads sees the old number or the new one.
+#[derive(Clone, Debug)]
+pub struct AccountBounds(Arc<[AtomicU32]>);
+
+impl AccountBounds {
+    fn new(bounds: &[u32]) -> AccountBounds {
+        AccountBounds(bounds.iter().map(|bound| AtomicU32::new(*bound)).collect())
+    }
+
+    /// Of this account; accounts beyond those that were there at start have no bound of their own.
+    fn of(&self, account: AccountId) -> u32 {
+        self.0.get(usize::from(account)).map_or(u32::MAX, |bound| bound.load(Ordering::Relaxed))
+    }
+
+    /// From the next set on. Rules that are more than that stay.
+    pub fn set(&self, account: AccountId, rules_max: u32) {
+        if let Some(bound) = self.0.get(usize::from(account)) {
+            bound.store(rules_max, Ordering::Relaxed);
+        }
+    }
+}
+
 /// The rules of a shard.
 pub struct Rules {
     rules: Vec<Rule>,
@@ -173,6 +199,7 @@ pub struct Rules {
     index: Index,
     hasher: Hasher,
     by_account: Vec<u32>,
+    bounds: AccountBounds,
     limits: RuleLimits,
 }
 
@@ -193,6 +220,7 @@ impl Rules {
             index: Index::new(limits.rules_max + 1, !limits.fixed),
             hasher: Hasher::random(),
             by_account: vec![0; limits.account_rules_max.len()],
+            bounds: AccountBounds::new(&limits.account_rules_max),
             limits,
         }
     }
@@ -256,14 +284,17 @@ impl Rules {
         }
     }
 
+    /// How many rules each account may have, for whoever changes it.
+    pub fn bounds(&self) -> AccountBounds {
+        self.bounds.clone()
+    }
+
     /// Why a rule with this account could not be added. The rule that it replaces, if any, still counts for nothing.
     pub fn refusal(&self, account: AccountId, replaces: bool) -> Option<Refusal> {
-        let account = usize::from(account);
-        let of_account = self.by_account.get(account).copied().unwrap_or(0);
-        let account_max = self.limits.account_rules_max.get(account).copied().unwrap_or(u32::MAX);
+        let of_account = self.by_account.get(usize::from(account)).copied().unwrap_or(0);
         if self.count - usize::from(replaces) >= self.limits.rules_max && self.limits.fixed {
             Some(Refusal::RulesFull)
-        } else if of_account - u32::from(replaces) >= account_max {
+        } else if of_account - u32::from(replaces) >= self.bounds.of(account) {
             Some(Refusal::AccountFull)
         } else {
             None

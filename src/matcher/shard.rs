@@ -21,7 +21,7 @@ use super::books::Builds;
 use super::held::{Held, Moment, Work};
 use super::ladder::{Ladder, Pool};
 use super::orders::Orders;
-use super::rules::{RuleLimits, Rules};
+use super::rules::{AccountBounds, RuleLimits, Rules};
 use super::symbols::{LADDERS, NONE, Symbols};
 use super::walk::Walks;
 use crate::limits::{BOOK_PLACES_PER_CYCLE, HELD_MAX, LOCATES, STORM_SLICE};
@@ -153,6 +153,11 @@ impl Shard {
             counts: ShardCounts::default(),
             stamp: Stamp::default(),
         }
+    }
+
+    /// How many rules each account may have, for whoever changes it.
+    pub fn account_bounds(&self) -> AccountBounds {
+        self.rules.bounds()
     }
 
     /// What was counted so far.

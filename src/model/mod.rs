@@ -20,6 +20,10 @@ pub use rule::{
 };
 pub use symbol::{Symbol, SymbolError};
 
+/// An account's name as records and messages have it: ASCII, padded on the right with spaces. Its number is the process's
+/// business, and may be another tomorrow.
+pub type AccountName = [u8; 6];
+
 /// Nanoseconds. Live: since 1970-01-01T00:00:00Z. In `replay`: since midnight of the feed's day.
 pub type Nanos = u64;
 

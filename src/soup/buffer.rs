@@ -1,4 +1,4 @@
-//! Buffers of fixed size, one for each way of a connection: allocated when it is accepted, never grown.
+//! Buffers of fixed size, one for each way of a connection: allocated when it is accepted, and anew at its login.
 
 use super::packet::header;
 
@@ -14,6 +14,16 @@ impl Buffer {
     /// An empty one of `size` bytes.
     pub fn new(size: usize) -> Buffer {
         Buffer { bytes: vec![0; size].into(), front: 0, end: 0 }
+    }
+
+    /// Makes it as large as this, if it is smaller. For the few moments when that is known; nothing grows by itself.
+    pub fn grow(&mut self, size: usize) {
+        if size > self.bytes.len() {
+            let mut larger = Buffer::new(size);
+            larger.bytes[..self.filled().len()].copy_from_slice(self.filled());
+            larger.end = self.filled().len();
+            *self = larger;
+        }
     }
 
     /// What is in it.
@@ -122,6 +132,17 @@ mod tests {
         seen.extend(buffer.filled());
         assert_eq!(seen, sent);
         assert!(sent.len() > 200);
+    }
+
+    #[test]
+    fn a_larger_one_has_the_same_bytes() {
+        let mut buffer = Buffer::new(8);
+        assert!(buffer.push(b"abcdefgh"));
+        buffer.take(3);
+        buffer.grow(4);
+        assert_eq!((buffer.filled(), buffer.free()), (&b"defgh"[..], 3));
+        buffer.grow(20);
+        assert_eq!((buffer.filled(), buffer.free()), (&b"defgh"[..], 15));
     }
 
     #[test]

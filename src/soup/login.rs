@@ -1,4 +1,4 @@
-//! Logins: the request, who may come in, and where a stream starts.
+//! Logins: the request, and where a stream starts.
 //!
 //! ```text
 //!  0      2     3          9              19            29                   49           54
@@ -155,40 +155,6 @@ impl Login {
     }
 }
 
-/// Who may log in: a table of credentials, each with a value (an account, a login's number).
-pub struct Logins<T> {
-    by_user: Vec<(Credentials, T)>,
-}
-
-impl<T> Logins<T> {
-    /// The table. `Err` holds credentials whose user is there twice.
-    pub fn new(logins: impl IntoIterator<Item = (Credentials, T)>) -> Result<Logins<T>, Credentials> {
-        let mut by_user: Vec<_> = logins.into_iter().collect();
-        by_user.sort_by_key(|(credentials, _)| credentials.user);
-        match by_user.windows(2).find(|pair| pair[0].0.user == pair[1].0.user) {
-            Some(twice) => Err(twice[0].0),
-            None => Ok(Logins { by_user }),
-        }
-    }
-
-    /// The value of these credentials, when user and password are right. How long that takes does not tell how much of
-    /// the password was right; for an unknown user a password is compared too.
-    pub fn find(&self, credentials: &Credentials) -> Option<&T> {
-        let place = self.by_user.binary_search_by_key(&credentials.user, |(known, _)| known.user);
-        let known = place.ok().and_then(|place| self.by_user.get(place));
-        let password = known.map_or(&[0; PASSWORD_SIZE], |(known, _)| &known.password);
-        let is_right = equal(password, &credentials.password);
-        known.filter(|_| is_right).map(|(_, value)| value)
-    }
-}
-
-/// Compares without stopping at the first difference.
-fn equal(a: &[u8; PASSWORD_SIZE], b: &[u8; PASSWORD_SIZE]) -> bool {
-    let difference = a.iter().zip(b).fold(0, |difference, (a, b)| difference | (a ^ b));
-    // Without this the compiler may turn the loop into one that stops early.
-    std::hint::black_box(difference) == 0
-}
-
 /// Trims spaces on both sides, folds to small letters, pads on the right again.
 fn folded<const N: usize>(text: &[u8; N]) -> [u8; N] {
     let mut out = [b' '; N];
@@ -299,19 +265,6 @@ mod tests {
         assert_eq!(start(b"          ", 2), refused, "gone");
         assert_eq!(start(b"          ", 10), refused, "beyond the end");
         assert_eq!(start(b"         8", 0), refused, "another session");
-    }
-
-    #[test]
-    fn only_the_right_password_of_the_right_user_is_found() {
-        let credentials = |user, password| Credentials::new(user, password).unwrap();
-        let logins = Logins::new([(credentials("b", "two"), 2), (credentials("a", "one"), 1)]).unwrap();
-        assert_eq!(logins.find(&credentials("A", "ONE")), Some(&1));
-        assert_eq!(logins.find(&credentials("b", "two")), Some(&2));
-        assert_eq!(logins.find(&credentials("b", "one")), None);
-        assert_eq!(logins.find(&credentials("c", "one")), None);
-        assert_eq!(logins.find(&Credentials { user: *b"c     ", password: [0; 10] }), None);
-        assert!(Logins::new([(credentials("a", "x"), 1), (credentials("A", "y"), 2)]).is_err());
-        assert!(Credentials::new("toolong", "x").is_none() && Credentials::new("", "x").is_none());
     }
 
     #[test]

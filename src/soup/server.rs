@@ -115,11 +115,10 @@ pub struct Connection {
 
 impl Connection {
     /// A connection accepted at `now`, whose client may send messages of at most `payload_size_max` bytes once it is
-    /// logged in. Allocates its buffer: room for at least four of them.
+    /// logged in. Until then its buffer is small: whoever only connects costs little.
     pub fn new(deadlines: Deadlines, payload_size_max: usize, now: Nanos) -> Connection {
-        let size = (4 * (payload_size_max + HEADER_SIZE)).max(limits::SOUP_BUFFER_SIZE_MIN);
         Connection {
-            incoming: Buffer::new(size),
+            incoming: Buffer::new(limits::SOUP_BUFFER_SIZE_MIN),
             payload_size_max,
             deadlines,
             state: State::Connected,
@@ -183,9 +182,10 @@ impl Connection {
         }
     }
 
-    /// The login that was seen is good. `heartbeat_timeout_ms` is the one that it brought.
+    /// The login that was seen is good. Allocates a buffer with room for four of the longest messages.
     pub fn accept(&mut self, login: &Login, now: Nanos) {
         self.state = State::LoggedIn;
+        self.incoming.grow(4 * (self.payload_size_max + HEADER_SIZE));
         self.ts_heard = now;
         if let Some(ms) = login.heartbeat_timeout_ms {
             let wanted = Nanos::from(ms) * 1_000_000;
@@ -201,6 +201,11 @@ impl Connection {
     /// True between [`Self::accept`] and the close.
     pub fn is_logged_in(&self) -> bool {
         self.state == State::LoggedIn
+    }
+
+    /// True while a login waits for its answer: there may be no space to read to.
+    pub fn is_waiting(&self) -> bool {
+        self.state == State::LoginSeen
     }
 
     /// The deadline that has passed, if one has. Not to be asked while the owner itself has stopped reading: see

@@ -4,6 +4,7 @@
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
+use std::os::fd::AsRawFd;
 
 use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
@@ -18,7 +19,22 @@ pub enum Stream {
     Unix(UnixStream),
 }
 
+/// True for an accept that failed since this process, or the system, has no descriptor left.
+pub fn is_out_of_descriptors(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
+}
+
 impl Stream {
+    /// True when its descriptor is not among the first `descriptors_max`. The kernel gives out the lowest that is free, so
+    /// nearly all below are in use then, and what is left is for the engine's own files.
+    pub fn is_beyond(&self, descriptors_max: usize) -> bool {
+        let descriptor = match self {
+            Stream::Tcp(stream) => stream.as_raw_fd(),
+            Stream::Unix(stream) => stream.as_raw_fd(),
+        };
+        usize::try_from(descriptor).is_ok_and(|number| number >= descriptors_max)
+    }
+
     /// Sends small packets at once, whatever the peer has acknowledged. A pair always does.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ use std::net::Shutdown;
 use crate::control::sequencer::LoginId;
 use crate::control::session::Login;
 use crate::control::wire::{Malformed, Request};
+use crate::door::Address;
 use crate::limits::{
     CONTROL_MESSAGE_SIZE_MAX, FAREWELL_DEADLINE, SOUP_BUFFER_SIZE_MIN, STALLED_DEADLINE, WRITE_SIZE_PER_CYCLE,
 };
@@ -48,6 +49,9 @@ pub enum Farewell {
 /// A connection.
 pub struct Connection {
     pub socket: Stream,
+    /// Which of all connections it is: see [`crate::door::Knock`].
+    pub serial: u64,
+    pub address: Address,
     /// The account that its certificate proves, if it has one.
     pub proven: Option<AccountId>,
     pub soup: server::Connection,
@@ -72,9 +76,11 @@ pub struct Connection {
 }
 
 impl Connection {
-    pub fn new(arrival: Arrival, deadlines: Deadlines, now: Nanos) -> Connection {
+    pub fn new(arrival: Arrival, serial: u64, deadlines: Deadlines, now: Nanos) -> Connection {
         Connection {
             socket: arrival.stream,
+            serial,
+            address: arrival.address.into(),
             proven: arrival.account,
             soup: server::Connection::new(deadlines, CONTROL_MESSAGE_SIZE_MAX, now),
             out: Buffer::new(SOUP_BUFFER_SIZE_MIN),

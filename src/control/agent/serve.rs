@@ -4,14 +4,13 @@ use std::sync::atomic::Ordering;
 
 use super::connection::{Connection, Ending, Farewell, Held};
 use super::{ControlAgent, wake};
-use crate::control::sequencer::{LoginId, Offer};
+use crate::control::sequencer::Offer;
 use crate::control::session::Admission;
 use crate::control::wire::{Answer, Ask, Code, Field, Malformed, Request};
-use crate::limits::REQUESTS_PER_CYCLE;
+use crate::limits::{LOG_FULL_RETRY_MS, REQUESTS_PER_CYCLE};
 use crate::model::Nanos;
-use crate::soup::arrival::Arrival;
 use crate::soup::login::Login as LoginRequest;
-use crate::soup::packet::{Reject, accepted, rejected};
+use crate::soup::packet::rejected;
 use crate::soup::server::{Input, Violation};
 
 /// How a connection's input stands after a round.
@@ -96,7 +95,7 @@ impl ControlAgent {
             if connection.held.is_none() {
                 match next(connection, &self.logins) {
                     Ok(Next::Request) => (),
-                    Ok(Next::Login(login)) => self.log_in(slot, &login, now),
+                    Ok(Next::Login(login)) => self.knock(slot, login),
                     Ok(Next::Logout) => return Err(std::io::ErrorKind::UnexpectedEof.into()),
                     Ok(Next::Nothing) if !connection.is_readable || !connection.read(now)? => return Ok(Round::Idle),
                     Ok(Next::Nothing) => (),
@@ -144,7 +143,7 @@ impl ControlAgent {
             (Admission::Yes, Ok(request))
                 if matches!(request.ask, Ask::Set(..)) && self.log_full.load(Ordering::Relaxed) =>
             {
-                Answer::refused(request.id, Code::LogFull, Field::None, 0)
+                Answer::refused(request.id, Code::LogFull, Field::None, LOG_FULL_RETRY_MS)
             }
             (Admission::Yes, Ok(request)) => {
                 let commands = &mut self.commands;
@@ -176,51 +175,6 @@ impl ControlAgent {
         self.counts.answers += 1;
         let_go(connection, now);
         Round::More
-    }
-
-    fn log_in(&mut self, slot: usize, request: &LoginRequest, now: Nanos) {
-        let session = self.settings.session;
-        let proven = self.connections[slot].as_ref().and_then(|connection| connection.proven);
-        let admits = |id: &LoginId| Arrival::admits(proven, self.logins[*id as usize].account);
-        let found = self.credentials.find(&request.credentials).copied().filter(admits).ok_or(Reject::NotAuthorized);
-        let start = found.and_then(|id| {
-            let login = &mut self.logins[id as usize];
-            // What the answers in flight will overwrite is not there any more for one who begins to read now.
-            login.answers.make_room(login.reserved());
-            let (oldest, next) = (login.answers.oldest_number(), login.answers.released().number);
-            let number = request.start(&session, oldest, next)?;
-            let position = login.answers.position(number).ok_or(Reject::SessionNotAvailable)?;
-            Ok((id, number, position))
-        });
-        let Some(connection) = &mut self.connections[slot] else { return };
-        match start {
-            Err(reject) => {
-                self.counts.logins_rejected += 1;
-                // It fits: nothing was sent on this connection yet.
-                let _ = connection.out.push(&rejected(reject));
-                connection.end(None, None, now);
-            }
-            Ok((id, number, position)) => {
-                self.counts.logins += 1;
-                connection.soup.accept(request, now);
-                connection.login = Some(id);
-                connection.sent = position;
-                let _ = connection.out.push(&accepted(&session, number));
-                self.logins[id as usize].sent = position;
-                if let Some(earlier) = self.connected[id as usize].replace(slot) {
-                    self.replace(earlier, now);
-                }
-            }
-        }
-    }
-
-    /// A later connection of the same login has come: this one is told, and ends.
-    fn replace(&mut self, slot: usize, now: Nanos) {
-        let Some(connection) = &mut self.connections[slot] else { return };
-        self.counts.replaced += 1;
-        let login = connection.login.map(|login| &self.logins[login as usize]);
-        connection.end(login, Some(Farewell::Debug("replaced by a later login".into())), now);
-        wake(Some(slot), &mut self.connections, &mut self.queue);
     }
 
     fn cut(&mut self, slot: usize, violation: Violation, now: Nanos) {

@@ -4,26 +4,27 @@ use std::io::{ErrorKind, Read};
 use std::net::Shutdown;
 use std::time::Duration;
 
-use mio::{Interest, Token};
-
 use super::super::logs::Logs;
 use super::super::session::{Client, Ending, Flow};
-use super::{Access, GatewayAgent, LISTENER};
+use super::{GatewayAgent, LISTENER};
+use crate::door::Address;
 use crate::limits;
 use crate::model::{AccountId, Nanos};
 use crate::soup::arrival::Arrival;
-use crate::soup::login::Login;
 use crate::soup::packet::Reject;
-use crate::soup::server::Input;
+use crate::soup::server::{Input, Violation};
 use crate::sys::stream::Stream;
 
 /// A client and its socket.
 pub(super) struct Peer {
     pub(super) socket: Stream,
     pub(super) client: Client,
+    /// Which of all connections it is: see [`crate::door::Knock`].
+    pub(super) serial: u64,
+    pub(super) address: Address,
     /// The account that its certificate proves, if it has one.
-    proven: Option<AccountId>,
-    login: Option<usize>,
+    pub(super) proven: Option<AccountId>,
+    pub(super) login: Option<u32>,
     /// It may have said more than was read.
     is_readable: bool,
     /// Its socket was full, and has not said yet that it takes more.
@@ -33,6 +34,25 @@ pub(super) struct Peer {
 }
 
 impl Peer {
+    pub(super) fn new(arrival: Arrival, serial: u64, client: Client) -> Peer {
+        Peer {
+            socket: arrival.stream,
+            client,
+            serial,
+            address: arrival.address.into(),
+            proven: arrival.account,
+            login: None,
+            is_readable: true,
+            is_blocked: false,
+            is_half_closed: false,
+        }
+    }
+
+    /// True when it may have said more, and that is to be read now: not while its login waits for its answer.
+    fn is_to_be_read(&self) -> bool {
+        self.is_readable && (self.client.ending != Ending::No || !self.client.connection.is_waiting())
+    }
+
     /// True when something is to be sent, be it the end of our side, and its socket may take it.
     #[inline]
     fn is_owed(&self, logs: &Logs) -> bool {
@@ -48,7 +68,7 @@ impl GatewayAgent {
         let mut work = 0;
         self.has_more = false;
         for place in 0..self.places_used {
-            if self.peers[place].as_ref().is_some_and(|peer| peer.is_readable) {
+            if self.peers[place].as_ref().is_some_and(Peer::is_to_be_read) {
                 work += 1;
                 self.read(place, now);
             }
@@ -102,7 +122,7 @@ impl GatewayAgent {
 
     fn read(&mut self, place: usize, now: Nanos) {
         for _ in 0..limits::READS_PER_CYCLE {
-            let Some(peer) = &mut self.peers[place] else { return };
+            let Some(peer) = self.peers[place].as_mut().filter(|peer| peer.is_to_be_read()) else { return };
             let mut ignored = [0; limits::SOUP_BUFFER_SIZE_MIN];
             let is_ending = peer.client.ending != Ending::No;
             let space = if is_ending { &mut ignored[..] } else { peer.client.connection.space() };
@@ -126,7 +146,7 @@ impl GatewayAgent {
     }
 
     /// Acts on what a client said.
-    fn listen(&mut self, place: usize, now: Nanos) {
+    pub(super) fn listen(&mut self, place: usize, now: Nanos) {
         loop {
             let Some(peer) = &mut self.peers[place] else { return };
             if peer.client.ending != Ending::No {
@@ -134,7 +154,7 @@ impl GatewayAgent {
             }
             match peer.client.connection.input() {
                 Ok(None) => return,
-                Ok(Some(Input::Login(login))) => self.log_in(place, &login, now),
+                Ok(Some(Input::Login(login))) => self.knock(place, login),
                 Ok(Some(Input::Unsequenced(_))) => {
                     self.counts.violations += 1;
                     self.has_more = true;
@@ -153,47 +173,11 @@ impl GatewayAgent {
         }
     }
 
-    fn refuse(&mut self, place: usize, reason: Reject, now: Nanos) {
+    pub(super) fn refuse(&mut self, place: usize, reason: Reject, now: Nanos) {
         self.counts.logins_refused += 1;
         self.has_more = true;
         if let Some(peer) = &mut self.peers[place] {
             peer.client.reject(reason, now);
-        }
-    }
-
-    fn log_in(&mut self, place: usize, login: &Login, now: Nanos) {
-        let Some(peer) = &mut self.peers[place] else { return };
-        let admits = |access: &Access| Arrival::admits(peer.proven, access.account);
-        let Some(access) = self.logins.find(&login.credentials).copied().filter(admits) else {
-            return self.refuse(place, Reject::NotAuthorized, now);
-        };
-        if let Err(reason) = peer.client.accept(login, &self.logs, access.reads.as_ref(), now) {
-            return self.refuse(place, reason, now);
-        }
-        peer.login = Some(access.login);
-        self.counts.logins += 1;
-        self.has_more = true;
-        if let Some(before) = self.places[access.login].replace(place)
-            && let Some(peer) = &mut self.peers[before]
-        {
-            self.counts.replaced += 1;
-            peer.client.cut("replaced by another connection of this login", now);
-        }
-    }
-
-    pub(super) fn close_now(&mut self, place: usize) {
-        if let Some(mut peer) = self.peers[place].take() {
-            let _ = self.poll.registry().deregister(&mut peer.socket);
-            self.peer_count -= 1;
-            while self.places_used > 0 && self.peers[self.places_used - 1].is_none() {
-                self.places_used -= 1;
-            }
-            self.counts.closed += 1;
-            if let Some(login) = peer.login
-                && self.places[login] == Some(place)
-            {
-                self.places[login] = None;
-            }
         }
     }
 
@@ -220,76 +204,6 @@ impl GatewayAgent {
         work
     }
 
-    /// Accepts until nobody knocks. What fails or is left is tried again later: an edge-triggered listener does not
-    /// say it twice, and trying at once would spin while there are no file descriptors.
-    fn accept_some(&mut self, now: Nanos) -> usize {
-        self.ts_accept = None;
-        for count in 0..limits::ACCEPTS_PER_POLL {
-            match self.listener.accept() {
-                Ok((socket, address)) => {
-                    let stream = Stream::Tcp(socket);
-                    self.welcome(Arrival { stream, address: address.ip(), account: None }, now);
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return count,
-                Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionAborted) => {}
-                Err(_) => {
-                    self.counts.accept_failures += 1;
-                    self.ts_accept = Some(now + limits::ACCEPT_RETRY);
-                    return count;
-                }
-            }
-        }
-        self.ts_accept = Some(now);
-        limits::ACCEPTS_PER_POLL
-    }
-
-    fn take_arrivals(&mut self, now: Nanos) -> usize {
-        for count in 0..limits::ACCEPTS_PER_POLL {
-            let Some(arrival) = self.arrivals.as_ref().and_then(|arrivals| arrivals.try_recv().ok()) else {
-                return count;
-            };
-            self.welcome(arrival, now);
-        }
-        limits::ACCEPTS_PER_POLL
-    }
-
-    fn welcome(&mut self, arrival: Arrival, now: Nanos) {
-        let Arrival { stream: mut socket, account: proven, .. } = arrival;
-        if self.peer_count == self.peers.len() {
-            self.evict();
-        }
-        let free = self.peers.iter().position(Option::is_none).filter(|_| self.ts_closing.is_none());
-        let Some(place) = free else {
-            self.counts.connections_refused += 1;
-            return;
-        };
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        let registered = self.poll.registry().register(&mut socket, Token(place), interest);
-        if registered.and_then(|()| socket.set_nodelay()).is_err() {
-            self.counts.connections_refused += 1;
-            return;
-        }
-        let client = Client::new(self.settings.deadlines, now);
-        let (is_readable, is_blocked, is_half_closed) = (true, false, false);
-        self.peers[place] = Some(Peer { socket, client, proven, login: None, is_readable, is_blocked, is_half_closed });
-        self.peer_count += 1;
-        self.places_used = self.places_used.max(place + 1);
-        self.counts.connections += 1;
-    }
-
-    /// Closes the connection that has been without a login for longest: places that are held without a password must
-    /// not keep out those who have one.
-    fn evict(&mut self) {
-        let strangers = self.peers.iter().enumerate().filter_map(|(place, peer)| {
-            let peer = peer.as_ref().filter(|peer| peer.login.is_none())?;
-            Some((peer.client.connection.ts_accepted(), place))
-        });
-        if let Some((_, place)) = strangers.min() {
-            self.counts.evicted += 1;
-            self.close_now(place);
-        }
-    }
-
     pub(super) fn look_at_deadlines(&mut self, now: Nanos) {
         self.ts_deadlines = now;
         for place in 0..self.places_used {
@@ -300,8 +214,9 @@ impl GatewayAgent {
                 // One whose socket is full does not find out by sending.
                 Ending::No if peer.client.is_lagged(&self.logs) => self.cut_lagged(place, now),
                 Ending::No => match peer.client.connection.overdue(now) {
-                    // What has come and was not read yet is read first: then it may not be silent at all.
-                    Some(_) if peer.is_readable => {}
+                    // What has come and was not read yet is read first: then it may not be silent at all. A login that is
+                    // late stays late, whatever comes behind it.
+                    Some(violation) if peer.is_readable && violation != Violation::LoginLate => {}
                     Some(violation) => {
                         self.counts.violations += 1;
                         peer.client.cut(&violation.to_string(), now);

@@ -6,8 +6,9 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use crate::agent::Agent;
-use crate::control::agent::{ControlAgent, ControlSettings, LoginSettings};
+use crate::control::agent::{ControlAgent, ControlSettings};
 use crate::control::wire::{Answer, Ask, Body, Request};
+use crate::door::{ClientLimits, Door, Member, Pass};
 use crate::model::{
     Applied, Command, Comparison, Listed, Outcome, Price, Refusal, RuleCommand, RuleKey, RuleSpec, RuleState, Signal,
     Symbol,
@@ -15,7 +16,6 @@ use crate::model::{
 use crate::ring::{Receiver, Sender, ring};
 use crate::soup::login::{Credentials, Login, SessionId};
 use crate::soup::packet::{Packet, header, kind};
-use crate::soup::server::Deadlines;
 
 pub const SESSION: SessionId = SessionId(*b"0000000042");
 pub const FEED: [u8; 10] = *b"S000000001";
@@ -180,13 +180,13 @@ pub struct House {
 impl House {
     /// Logins `demo` (account 1), `drop` (account 2, a drop copy) and `u000` to `u199` (accounts from 3).
     pub fn new(shards: usize, change: impl FnOnce(&mut ControlSettings)) -> House {
-        let login = |name: &str, account, may_change| LoginSettings {
-            credentials: Credentials::new(name, "secret").unwrap(),
-            account,
-            may_change,
+        let mut logins = vec![];
+        let mut login = |name: &str, account, is_drop_copy| {
+            logins.push(Pass { account, is_drop_copy });
+            Member::plain(&Credentials::new(name, "secret").unwrap(), logins.len() as u32 - 1, account)
         };
-        let mut logins = vec![login("demo", 1, true), login("drop", 2, false)];
-        logins.extend((0..200).map(|n| login(&format!("u{n:03}"), 3 + n, true)));
+        let mut members = vec![login("demo", 1, false), login("drop", 2, true)];
+        members.extend((0..200).map(|n| login(&format!("u{n:03}"), 3 + n, false)));
         let mut settings = ControlSettings {
             listen: "127.0.0.1:0".parse().unwrap(),
             session: SESSION,
@@ -194,8 +194,8 @@ impl House {
             sessions_max: 256,
             answer_ring_size: 0,
             requests_in_flight_max: 10_000,
-            requests_per_second_max: 0,
-            deadlines: Deadlines::default(),
+            limits: ClientLimits::default(),
+            descriptors_max: usize::MAX,
         };
         change(&mut settings);
         let command = RuleCommand { ordinal: 0, feed_time: 0, command: Command::RemoveUser { account: 0, user: 0 } };
@@ -218,7 +218,8 @@ impl House {
                 is_stuck: false,
             });
         }
-        House { agent: ControlAgent::new(settings, senders, receivers).unwrap(), shards: made, now: 1 << 60 }
+        let agent = ControlAgent::new(settings, Door::alone(members), senders, receivers).unwrap();
+        House { agent, shards: made, now: 1 << 60 }
     }
 
     pub fn step(&mut self, clients: &mut [Client]) {

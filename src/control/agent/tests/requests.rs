@@ -1,7 +1,11 @@
 //! What is asked and answered.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::house::{FEED, House, key, set};
 use crate::control::wire::{Ask, Body, Code, Field};
+use crate::limits::LOG_FULL_RETRY_MS;
 use crate::model::{Price, RuleState};
 
 fn codes(bodies: &[Body]) -> Vec<(Code, Field)> {
@@ -145,7 +149,7 @@ fn a_drop_copy_may_list_and_not_change() {
 
 #[test]
 fn beyond_the_rate_the_answer_says_when_to_come_again() {
-    let mut house = House::new(1, |settings| settings.requests_per_second_max = 2);
+    let mut house = House::new(1, |settings| settings.limits.requests_per_second_max = 2);
     let mut client = house.client("demo", 1);
     for n in 0..5 {
         client.ask(n, set(1, "GME"));
@@ -159,6 +163,23 @@ fn beyond_the_rate_the_answer_says_when_to_come_again() {
     clients[0].ask(9, set(1, "GME"));
     house.until(&mut clients, |clients, _| clients[0].answers().len() == 6);
     assert!(matches!(clients[0].answers()[5].body, Body::SetDone { .. }));
+}
+
+#[test]
+fn while_the_alert_log_is_nearly_full_sets_are_told_when_to_come_again_and_removes_go_on() {
+    let mut house = House::new(1, |_| ());
+    let mut client = house.client("demo", 1);
+    house.call(&mut client, 1, set(1, "GME"));
+    let log_full = Arc::new(AtomicBool::new(true));
+    house.agent.refuse_sets_while(Arc::clone(&log_full));
+    let [Body::Refused { code: Code::LogFull, retry_ms, .. }] = house.call(&mut client, 2, set(2, "GME"))[..] else {
+        panic!("the log is full")
+    };
+    assert_eq!(retry_ms, LOG_FULL_RETRY_MS);
+    let removed = house.call(&mut client, 3, Ask::Remove(key(1, "GME"), 0));
+    assert!(matches!(removed[..], [Body::RemoveDone { .. }]));
+    log_full.store(false, Ordering::Relaxed);
+    assert!(matches!(house.call(&mut client, 4, set(2, "GME"))[..], [Body::SetDone { .. }]));
 }
 
 #[test]
