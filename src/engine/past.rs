@@ -155,9 +155,9 @@ pub(super) fn begin_snapshots<S: Storage + 'static>(
     storage: S,
     clock: (Clock, &Aside),
 ) -> io::Result<Snapshots> {
-    let log_size = config.gateway.retention_size / 4;
+    let (log_size, log_time) = (config.gateway.retention_size / 4, config.gateway.retention_time / 4);
     let (snapshot_size, history_size) = (config.journal.snapshot_size, config.journal.history_size);
-    let settings = compaction::Settings { snapshot_size, log_size, history_size };
+    let settings = compaction::Settings { snapshot_size, log_size, log_time, history_size };
     Snapshots::begin(storage, AlertLog(config.gateway.directory.clone()), settings, clock)
 }
 

@@ -12,7 +12,7 @@
 //!
 //! A snapshot is due once so much journal is closed behind the last one as [`Settings::snapshot_size`] says, or half of that
 //! snapshot's own size, whichever is more: so all snapshots together write at most about twice what the journal writes; or
-//! once the alert log has gone on so far that its oldest segments may go.
+//! once the alert log has gone on so far, or so long, that its retention might take what no snapshot has.
 //!
 //! After it: of the older snapshots the newest one is kept behind which at least [`Settings::history_size`] bytes of journal lie up
 //! to the new one, and all that is newer; what is older is removed, snapshots first. A removal that was
@@ -28,6 +28,7 @@ use super::record::{Entry, Record};
 use super::recovery::{Logged, Recovery};
 use super::restart;
 use super::scan::{self, ScanError};
+use super::segment::Header;
 use super::snapshot::{self, Covers, NamedRule, Snapshot, SnapshotError, SnapshotWriter, Totals};
 use super::storage::Storage;
 use crate::limits::{SNAPSHOT_POLL, SNAPSHOT_RETRY};
@@ -64,8 +65,10 @@ pub struct LogRead {
 pub struct Settings {
     /// Bytes of closed segments behind the last snapshot.
     pub snapshot_size: u64,
-    /// Bytes of alert log behind the last snapshot.
+    /// Bytes of alert log behind the last snapshot,
     pub log_size: u64,
+    /// or so long after it, in ns, when there is any.
+    pub log_time: Nanos,
     /// Bytes of journal that are kept behind the newest snapshot.
     pub history_size: u64,
 }
@@ -91,13 +94,24 @@ pub enum CompactionError {
 ///
 /// # Errors
 /// [`CompactionError`].
-pub fn is_due<S: Storage>(storage: &S, log: &impl Log, settings: &Settings) -> Result<bool, CompactionError> {
+pub fn is_due<S: Storage>(
+    storage: &S,
+    log: &impl Log,
+    settings: &Settings,
+    now: Nanos,
+) -> Result<bool, CompactionError> {
     let segments = scan::segments(storage)?;
+    let Some((_, oldest)) = segments.first() else { return Ok(false) };
     let (mut from, mut own_size, mut position) = (0, 0, LogPosition::default());
-    if let Some((first, name)) = snapshot::list(storage)?.pop() {
+    let ts_last = if let Some((first, name)) = snapshot::list(storage)?.pop() {
         let bytes = storage.read(&name)?;
-        (from, own_size, position) = (first, bytes.len() as u64, Covers::read(&bytes)?.log);
-    }
+        let covers = Covers::read(&bytes)?;
+        (from, own_size, position) = (first, bytes.len() as u64, covers.log);
+        covers.created
+    } else {
+        let header = Header::read(&storage.read(oldest)?);
+        header.map_err(|error| ScanError::Header(oldest.clone(), error))?.created
+    };
     let mut closed = 0;
     for (first, name) in segments.iter().rev().skip(1) {
         if *first >= from {
@@ -105,7 +119,9 @@ pub fn is_due<S: Storage>(storage: &S, log: &impl Log, settings: &Settings) -> R
         }
     }
     let enough = settings.snapshot_size.max(own_size / 2);
-    Ok(closed >= enough || log.unread_size(position)? >= settings.log_size)
+    let unread = log.unread_size(position)?;
+    let is_old = now.saturating_sub(ts_last) >= settings.log_time;
+    Ok(closed >= enough || unread >= settings.log_size || (unread > 0 && is_old))
 }
 
 /// Makes a new snapshot. `None`: there is no journal yet. `goes_on` is asked now and then.
@@ -251,10 +267,10 @@ fn round<S: Storage>(
     clock: &Clock,
     goes_on: impl Fn() -> bool,
 ) -> Result<(), CompactionError> {
-    if !is_due(storage, log, settings)? {
+    let begun = clock.now();
+    if !is_due(storage, log, settings, begun)? {
         return Ok(());
     }
-    let begun = clock.now();
     let Some((covers, totals)) = compact(storage, log, begun, goes_on)? else { return Ok(()) };
     let removed = prune(storage, settings.history_size)?;
     let seconds = Duration::from_nanos(clock.now().saturating_sub(begun)).as_secs_f64();

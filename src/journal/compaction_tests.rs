@@ -275,8 +275,8 @@ fn what_the_log_lost_before_it_was_folded_in_makes_rules_unsure_for_good() {
 #[test]
 fn it_is_due_by_the_journal_or_by_the_log() {
     let (disk, log) = (Disk::default(), Memory::default());
-    let settings = Settings { snapshot_size: 2_000, log_size: 25, history_size: 0 };
-    let due = || is_due(&disk.clone(), &log, &settings).unwrap();
+    let settings = Settings { snapshot_size: 2_000, log_size: 25, log_time: 100, history_size: 0 };
+    let due = || is_due(&disk.clone(), &log, &settings, 108).unwrap();
     run(&disk, &log, (0, 9), 100, 0);
     assert!(!due());
     run(&disk, &log, (9, 18), 100, 0);
@@ -287,13 +287,17 @@ fn it_is_due_by_the_journal_or_by_the_log() {
     assert!(due());
     compact(&mut disk.clone(), &mut log.clone(), 9, || true).unwrap();
     assert!(!due() && snapshots(&disk).len() == 1, "it took the place of the one before");
+    let later = || is_due(&disk.clone(), &log, &settings, 109).unwrap();
+    assert!(!later(), "the log has nothing new");
+    log.push(fired(1));
+    assert!(later() && !due());
 }
 
 #[test]
 fn a_worker_makes_them_and_ends_when_it_is_told() {
     let (disk, log, aside) = (Disk::default(), Memory::default(), Aside::stepped());
     run(&disk, &log, (0, 20), 100, 0);
-    let settings = Settings { snapshot_size: 1, log_size: 1, history_size: 0 };
+    let settings = Settings { snapshot_size: 1, log_size: 1, log_time: 1, history_size: 0 };
     let clock = (Clock::simulated(0), &aside);
     let mut snapshots_made = Snapshots::begin(disk.clone(), log.clone(), settings, clock).unwrap();
     let mut hand = aside.take().pop().unwrap();
