@@ -22,11 +22,13 @@ use crate::drive::{Run, drive};
 use crate::feed::Feed;
 use crate::machine::{self, Jitter};
 use crate::report::{self, Figure, Record, jitter_line, percentiles, row};
-use crate::rules::{LOGIN, STORM_LOGIN, load_storm};
+use crate::rules::{LOGIN, STORM_LOGIN, load, load_storm};
 use crate::schedule::{Schedule, Shape};
 use crate::setup::{Running, SETTLE, Setup};
 
 const BUFFER_SIZE: usize = 1 << 20;
+/// Rules that stand beside those of the storm and those of its neighbours.
+const QUIET: u64 = 1_000;
 /// When the storm's print is due, as a part of the run.
 const AT: f64 = 0.5;
 
@@ -64,7 +66,9 @@ pub fn run(setup: &Setup, args: &Args) -> Result<(), Box<dyn Error>> {
     if args.alerts == 0 || args.rate == 0 {
         return Err("expected alerts and events from 1".into());
     }
-    let (running, mut feed) = setup.loaded(args.alerts, 1)?;
+    let running = setup.engine(args.alerts + QUIET, None)?;
+    load(running.engine.control, setup.common.symbols, QUIET)?;
+    let mut feed = setup.opened(&running.engine, 1)?;
     let mut seen = Seen::default();
     for _ in 0..setup.common.rounds {
         round(setup, args, &running, &mut feed, &mut seen)?;
