@@ -23,8 +23,10 @@ run() {
     fi
     echo "== $name"
     rm -rf "${out:?}/$name"
-    "$tool" "$@" --out "$out/$name"
+    # One that fails does not take the others with it: its folder is missing then, and it is named at the end.
+    "$tool" "$@" --out "$out/$name" || failed="$failed $name"
 }
+failed=
 many=10000000
 [ -z "${QUICK:-}" ] || many=100000
 
@@ -54,7 +56,9 @@ cargo bench --bench in_process | tee "$out/in-process.txt"
     echo "Made by \`benches/all.sh\`; \`table.txt\` in each folder has all percentiles, its first line the command, its second the machine."
     for name in rates rules churn mix pace sets limit storm idle-yield idle-park log-on-disk buffer-64k locked; do
         printf '\n## %s\n\n' "$name"
-        if grep -q '^|' "$out/$name/table.txt"; then
+        if [ ! -f "$out/$name/table.txt" ]; then
+            echo "not measured: the run failed"
+        elif grep -q '^|' "$out/$name/table.txt"; then
             grep '^|' "$out/$name/table.txt"
         else
             sed 1,2d "$out/$name/table.txt" | sed 's/^/    /'
@@ -65,4 +69,5 @@ cargo bench --bench in_process | tee "$out/in-process.txt"
     printf '\n## in process\n\n'
     sed 1d "$out/in-process.txt" | sed 's/^/    /'
 } >"$out/lead.md"
-echo "all of it took $(($(date +%s) - began)) s; the tables are in $out/lead.md"
+echo "all of it took $(($(date +%s) - began)) s; the tables are in $out/lead.md${failed:+; FAILED:$failed}"
+[ -z "$failed" ]
