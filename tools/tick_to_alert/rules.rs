@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use hairtrigger::client::{Client, ClientError, Event, Request as Login};
-use hairtrigger::control::wire::{Answer, Ask, Body, Request};
+use hairtrigger::control::wire::{Answer, Ask, Body, Code, Request};
 use hairtrigger::model::{Comparison, Price, RuleKey, RuleSpec, Signal};
 
 use crate::feed::{firing_rules, symbol};
@@ -15,6 +15,9 @@ use crate::feed::{firing_rules, symbol};
 pub const LOGIN: &str = "bench";
 /// and of the account whose rules a storm fires.
 pub const STORM_LOGIN: &str = "storm";
+/// How often rules are set anew while the alert log has no room, and the pause between.
+const TRIES_MAX: u32 = 50;
+const PAUSE: Duration = Duration::from_millis(100);
 /// Users of the rules that never fire begin here.
 const FIRST_USER: u64 = 1_000;
 /// A unit of the currency.
@@ -52,15 +55,28 @@ pub fn initial_rule(tag: u64, symbols: usize) -> Ask {
 
 /// Sets the rules that fire and `quiet` that do not. Returns how long it took from the first request to the last answer.
 pub fn load(control: SocketAddr, symbols: usize, quiet: u64) -> Result<Duration, ClientError> {
-    let firing = firing_rules(symbols);
-    let count = firing.len() as u64 + quiet;
-    let quiet = (0..quiet).map(move |number| quiet_rule(number, symbols, 0));
-    set_all(control, LOGIN, count, firing.into_iter().chain(quiet))
+    patiently(|| {
+        let firing = firing_rules(symbols);
+        let count = firing.len() as u64 + quiet;
+        let quiet = (0..quiet).map(move |number| quiet_rule(number, symbols, 0));
+        set_all(control, LOGIN, count, firing.into_iter().chain(quiet))
+    })
 }
 
 /// Sets the rules of a storm.
 pub fn load_storm(control: SocketAddr, symbols: usize, count: u64) -> Result<Duration, ClientError> {
-    set_all(control, STORM_LOGIN, count, (0..count).map(move |number| storm_rule(number, symbols)))
+    patiently(|| set_all(control, STORM_LOGIN, count, (0..count).map(move |number| storm_rule(number, symbols))))
+}
+
+/// Tries again where no rule is taken because the alert log's next segment is not there yet: right after a start or a storm.
+fn patiently(mut set: impl FnMut() -> Result<Duration, ClientError>) -> Result<Duration, ClientError> {
+    for _ in 0..TRIES_MAX {
+        match set() {
+            Err(ClientError::Io(error)) if error.kind() == io::ErrorKind::StorageFull => thread::sleep(PAUSE),
+            result => return result,
+        }
+    }
+    set()
 }
 
 fn set_all(
@@ -79,17 +95,20 @@ fn set_all(
             }
             writer.flush().map(|()| writer)
         });
-        let mut answered = 0;
+        let (mut answered, mut is_full) = (0, false);
         while answered < count {
             if let Event::Sequenced(_, message) = reader.receive()? {
                 match Answer::read(message).map(|answer| answer.body) {
                     Some(Body::SetDone { .. }) => answered += 1,
+                    // Read on: whoever writes the rest would wait for ever.
+                    Some(Body::Refused { code: Code::LogFull, .. }) => (answered, is_full) = (answered + 1, true),
                     other => return Err(ClientError::Io(io::Error::other(format!("a rule was not set: {other:?}")))),
                 }
             }
         }
         let elapsed = start.elapsed();
         let mut writer = sending.join().unwrap_or(Err(ClientError::Closed))?;
-        writer.log_out().map(|()| elapsed)
+        writer.log_out()?;
+        if is_full { Err(ClientError::Io(io::ErrorKind::StorageFull.into())) } else { Ok(elapsed) }
     })
 }
