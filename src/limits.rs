@@ -63,13 +63,21 @@ pub const JOURNAL_SIZE_MAX: u64 = 1 << 46;
 pub const RECEIVE_BUFFER_MAX: u64 = 1 << 30;
 /// Re-request servers.
 pub const REREQUEST_SERVERS_MAX: usize = 16;
+/// Least time after which an agent may be said to stand still, in ns: a scheduler lets threads wait for some milliseconds.
+pub const STALLED_AFTER_MIN: u64 = 200_000_000;
 /// Longest wait or deadline, in ns: a day.
 pub const WAIT_MAX: u64 = 86_400_000_000_000;
 
 /// Feed time is told to the shards at least so often, in nanoseconds.
 pub const FEED_TIME_INTERVAL: u64 = 100_000_000;
+/// A multicast line that is quiet for so long has its group joined once more, in ns.
+pub const REJOIN_INTERVAL: u64 = 1_000_000_000;
 /// The kernel is asked so often how much it dropped, in nanoseconds.
 pub const KERNEL_DROPS_INTERVAL: u64 = 1_000_000_000;
+/// Packets of a recorded file that the feed takes per duty cycle while it warms up,
+pub const HISTORY_PACKETS_PER_CYCLE: usize = 8;
+/// and the size from which on such a packet takes no more messages.
+pub const HISTORY_PACKET_SIZE: usize = 1 << 13;
 /// Datagrams read per duty cycle and line, in one system call: few enough that the first one's alerts do not wait long for
 /// the last one's reading.
 pub const DATAGRAMS_PER_CYCLE: usize = 16;

@@ -14,6 +14,8 @@
 //!
 //! A closed agent is never called again. When all agents of a thread are closed the thread ends.
 
+pub mod pulse;
+
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};

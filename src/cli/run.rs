@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use hairtrigger::config::Config;
-use hairtrigger::engine::Engine;
+use hairtrigger::config::{Config, StallAction};
+use hairtrigger::engine::{Engine, Watchdog};
+use hairtrigger::sys::supervisor::Supervisor;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use tracing_subscriber::EnvFilter;
 
-/// How often a signal, or the end of a thread, is looked for.
+/// How often a signal, the end of a thread, or an agent that stands still is looked for.
 const POLL: Duration = Duration::from_millis(50);
 
 /// Arguments of `run`.
@@ -29,6 +30,10 @@ pub struct Args {
     /// Start with what is whole of a damaged journal; what lies behind the damage is kept beside it, and is lost to the engine
     #[arg(long, requires = "config")]
     cut_damaged_journal: bool,
+    /// Begin with a recorded file of the day so far, for books and last prices: BinaryFILE or a capture, plain or gzipped, also
+    /// one that is still being written. What lies between its end and the live feed is asked for, else announced as a gap
+    #[arg(long, requires = "config", value_name = "FILE")]
+    warm_up: Option<PathBuf>,
 }
 
 /// Runs it. SIGINT and SIGTERM stop it from the source to the sink: what was read is matched, what was fired is sent. SIGHUP
@@ -41,6 +46,7 @@ pub fn run(args: Args) -> Result<ExitCode, Box<dyn Error>> {
     let mut config = Config::load(&path)?;
     log_to_stderr();
     config.journal.cuts_damage = args.cut_damaged_journal;
+    config.feed.warm_up = args.warm_up;
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         signal_hook::flag::register(signal, Arc::clone(&stop))?;
@@ -49,12 +55,29 @@ pub fn run(args: Args) -> Result<ExitCode, Box<dyn Error>> {
     signal_hook::flag::register(SIGHUP, Arc::clone(&reread))?;
     let mut engine = Engine::start(&config)?;
     say(&started(&engine));
+    let supervisor = Supervisor::of_this_process();
+    supervisor.ready();
+    let mut watchdog = Watchdog::new(&engine, config.watchdog.stalled_after);
     while !stop.load(Ordering::Relaxed) && engine.is_whole() {
         if reread.swap(false, Ordering::Relaxed) {
             say(&reload(&mut engine, &path, &config));
         }
         std::thread::sleep(POLL);
+        if watchdog.look(&engine) && config.watchdog.action == StallAction::Abort {
+            eprintln!("hairtrigger: an agent stands still, and the config says abort");
+            std::process::abort();
+        }
+        if engine.is_log_exhausted() {
+            // What the shards hold back was never numbered or sent: after a restart their rules are there, and fire.
+            eprintln!(
+                "hairtrigger: the alert log in {} is full and its next segment cannot be made. The engine ends",
+                config.gateway.directory.display()
+            );
+            return Ok(ExitCode::FAILURE);
+        }
+        supervisor.alive();
     }
+    supervisor.stopping();
     let whole = engine.is_whole();
     say(if whole { "stopping" } else { "stopping: a thread has ended" });
     engine.stop();

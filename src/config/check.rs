@@ -9,8 +9,8 @@ use super::{Config, Objection, day};
 use crate::limits::{
     ACCOUNT_CERTIFICATES_MAX, ACCOUNTS_MAX, ACCOUNTS_SPARE_MAX, ANSWERS_KEPT_MAX, JOURNAL_SIZE_MAX, LOGINS_MAX,
     ORDERS_MAX, POLICIES_MAX, RECEIVE_BUFFER_MAX, REREQUEST_SERVERS_MAX, RETENTION_TIME_MAX, RETENTION_TIME_MIN,
-    RULES_MAX, SEGMENT_SIZE_MAX, SEGMENT_SIZE_MIN, SESSIONS_MAX, SOUP_SILENCE_MAX, SOUP_SILENCE_MIN, SYMBOLS_MAX,
-    WAIT_MAX,
+    RULES_MAX, SEGMENT_SIZE_MAX, SEGMENT_SIZE_MIN, SESSIONS_MAX, SOUP_SILENCE_MAX, SOUP_SILENCE_MIN, STALLED_AFTER_MIN,
+    SYMBOLS_MAX, WAIT_MAX,
 };
 use crate::tls::settings::ClientCertificates;
 
@@ -28,6 +28,7 @@ pub(super) fn check(config: &Config) -> Check {
     check_accounts(&config.accounts)?;
     check_certificates(config)?;
     check_passwords(config)?;
+    lasts("watchdog.stalled_after", config.watchdog.stalled_after, STALLED_AFTER_MIN..=WAIT_MAX)?;
     check_limits(config)
 }
 

@@ -18,7 +18,9 @@ use toml::de::{DeTable, DeValue};
 
 pub use crate::feed::settings::Join;
 pub use day::{DayError, midnight_utc, today};
-pub use sections::{Account, Clients, Control, Feed, Gateway, Journal, Limits, Line, Login, Memory, Stats, Tls};
+pub use sections::{
+    Account, Clients, Control, Feed, Gateway, Journal, Limits, Line, Login, Memory, StallAction, Stats, Tls, Watchdog,
+};
 
 use crate::plan::Topology;
 
@@ -57,6 +59,9 @@ pub struct Config {
     /// What is asked of the kernel for memory.
     #[serde(default)]
     pub memory: Memory,
+    /// What becomes of an agent that stands still.
+    #[serde(default)]
+    pub watchdog: Watchdog,
 }
 
 /// Why a config is refused.

@@ -68,6 +68,9 @@ pub struct Feed {
     /// Silence after which another session is accepted without an end of the current one.
     #[serde(deserialize_with = "values::duration")]
     pub session_silence: Nanos,
+    /// By the command line only: a recorded file that has the day's past.
+    #[serde(skip)]
+    pub warm_up: Option<PathBuf>,
 }
 
 impl Default for Feed {
@@ -89,6 +92,7 @@ impl Default for Feed {
             rerequest_spacing: 20 * MICROSECOND,
             silence: 3 * SECOND,
             session_silence: 10 * SECOND,
+            warm_up: None,
         }
     }
 }
@@ -403,6 +407,34 @@ impl Default for Limits {
 pub struct Memory {
     /// Fault in and lock at start all that was reserved, so that no tick ever waits for a page. Default: no.
     pub lock: bool,
+}
+
+/// `[watchdog]`: an agent that stands still.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Watchdog {
+    /// Without a duty cycle for so long an agent stands still.
+    #[serde(deserialize_with = "values::duration")]
+    pub stalled_after: Nanos,
+    /// What follows.
+    pub action: StallAction,
+}
+
+/// What follows when an agent stands still.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StallAction {
+    /// It is named in the log.
+    #[default]
+    Report,
+    /// It is named, and the process aborts: for a supervisor that starts it again.
+    Abort,
+}
+
+impl Default for Watchdog {
+    fn default() -> Watchdog {
+        Watchdog { stalled_after: SECOND, action: StallAction::Report }
+    }
 }
 
 /// `[stats]`: counters and histograms.

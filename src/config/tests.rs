@@ -49,6 +49,7 @@ fn every_key_stands_in_the_example() {
         ("[limits]\nx = 1\n", "limits", 7),
         ("[topology]\nx = 1\n", "topology", 14),
         ("[memory]\nx = 1\n", "memory", 1),
+        ("[watchdog]\nx = 1\n", "watchdog", 2),
         ("[stats]\nx = 1\n", "stats", 1),
     ];
     for (text, section, count) in places {

@@ -5,7 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 
 use crate::config::{
-    Account, Clients, Config, Control, DayError, Feed, Gateway, Journal, Limits, Line, Login, Memory, Stats, today,
+    Account, Clients, Config, Control, DayError, Feed, Gateway, Journal, Limits, Line, Login, Memory, Stats, Watchdog,
+    today,
 };
 use crate::feed::settings::Join;
 use crate::journal::writer::Durability;
@@ -101,5 +102,6 @@ pub fn config(folder: &Folder, rerequest: Option<SocketAddr>, now: Nanos) -> Res
         topology: Topology::default(),
         stats: Stats { file: folder.path().join("stats") },
         memory: Memory::default(),
+        watchdog: Watchdog::default(),
     })
 }

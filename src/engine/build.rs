@@ -5,6 +5,8 @@
 //! the agents by hand. Sockets are the kernel's in both.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::channel;
 
 use super::past::{self, Past, PastError, Report};
@@ -18,6 +20,7 @@ use crate::control::agent::ControlAgent;
 use crate::door::names::{self, Names};
 use crate::door::{self, Pass};
 use crate::feed::agent::{FeedAgent, Granted};
+use crate::feed::history::History;
 use crate::feed::settings::Line;
 use crate::gateway::agent::GatewayAgent;
 use crate::gateway::settings::GatewaySettings;
@@ -121,6 +124,8 @@ pub struct Built {
     pub locks: [DirectoryLock; 2],
     /// Readers see by it that the engine lives.
     pub stats: StatsFile,
+    /// Up once the alert log can take nothing more: the engine must end.
+    pub log_exhausted: Arc<AtomicBool>,
 }
 
 /// The market rings, as the partition sees them.
@@ -196,6 +201,7 @@ where
     let mut control = ControlAgent::new(settings, rule_door, rule_senders, applied_receivers)
         .map_err(|error| EngineError::Control(config.control.listen, error))?;
     control.refuse_sets_while(gateway.log_full());
+    let log_exhausted = gateway.log_exhausted();
     let waits = config.journal.durability != Durability::None;
     control.journal((change_sender, safe_receiver, slots.journal), waits, past_rules.ordinal());
 
@@ -219,7 +225,10 @@ where
     let partition = Partition::new(MarketRings(market_senders), settings::midnight_of(config));
 
     // 6. The feed: sockets in.
-    let feed = FeedAgent::open(&settings::feed(config), clock.clone(), partition)?;
+    let mut feed = FeedAgent::open(&settings::feed(config), clock.clone(), partition)?;
+    if let Some(path) = &config.feed.warm_up {
+        feed.warm_up(History::open(path)?);
+    }
 
     let addresses = Addresses {
         line_a: feed.address(Line::A),
@@ -246,7 +255,7 @@ where
     }
     let notes = settings::client_notes(config, ports.descriptors);
     let reload = Reload { config: config.clone(), roll, reception, to_log, to_journal, bounds, identities };
-    Ok(Built { agents, addresses, granted, recovery: report, notes, reload, locks, stats })
+    Ok(Built { agents, addresses, granted, recovery: report, notes, reload, locks, stats, log_exhausted })
 }
 
 const NO_CHANGE: Change = Change {

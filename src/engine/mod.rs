@@ -22,15 +22,19 @@ mod reload;
 mod roll;
 mod secured;
 mod settings;
+mod watchdog;
 mod watched;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::agent::Agent;
 use crate::config::Config;
 use crate::feed::agent::{Granted, OpenError};
+use crate::feed::recording::RecordingError;
 use crate::plan::{Plan, PlanError, Role};
 use crate::runner::{self, Handle, SpawnError};
 use crate::stats::{StatsError, StatsFile};
@@ -43,6 +47,7 @@ use crate::tls::settings::TlsError;
 use build::{Built, Surroundings};
 pub use past::{PastError, Report};
 pub use reload::{Reload, ReloadError, Reloaded};
+pub use watchdog::Watchdog;
 
 /// How often the stop of an agent is looked for.
 const STOP_POLL: Duration = Duration::from_micros(200);
@@ -59,6 +64,9 @@ pub enum EngineError {
     /// The stats file.
     #[error(transparent)]
     Stats(#[from] StatsError),
+    /// The recorded file that the feed is to begin with.
+    #[error("warm-up: {0}")]
+    WarmUp(#[from] RecordingError),
     /// A feed socket.
     #[error("feed: {0}")]
     Feed(#[from] OpenError),
@@ -123,6 +131,7 @@ pub struct Engine {
     pub notes: Vec<String>,
     reload: Reload,
     threads: Vec<Handle>,
+    log_exhausted: Arc<AtomicBool>,
     _locks: [DirectoryLock; 2],
     /// Kept as long as the engine runs: readers see by it that it lives.
     _stats: StatsFile,
@@ -138,7 +147,7 @@ impl Engine {
         let plan = if config.tls.is_some() { plan.with_tls(&machine, &config.topology)? } else { plan };
         let surroundings = Surroundings::machine(config)?;
         let clock = surroundings.clock.clone();
-        let Built { agents, addresses, granted, recovery, notes, reload, locks, stats } =
+        let Built { agents, addresses, granted, recovery, notes, reload, locks, stats, log_exhausted } =
             build::build(config, plan.shards, surroundings)?;
         let memory_refused = prepare_memory(config.memory.lock);
         let threads = spawn(&plan, agents, &clock)?;
@@ -154,6 +163,7 @@ impl Engine {
             notes,
             reload,
             threads,
+            log_exhausted,
             _locks,
             _stats,
         })
@@ -196,6 +206,11 @@ impl Engine {
     /// True while all threads run: false when one has ended by itself, which none should.
     pub fn is_whole(&self) -> bool {
         self.threads.iter().all(|thread| !thread.is_finished())
+    }
+
+    /// True once the alert log can take nothing more, as its disk is full: then no alert goes out, and no stop in order is possible.
+    pub fn is_log_exhausted(&self) -> bool {
+        self.log_exhausted.load(Ordering::Relaxed)
     }
 
     fn place_of(&self, role: Role) -> Option<(&Handle, usize)> {

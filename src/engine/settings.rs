@@ -9,7 +9,7 @@ use crate::control::agent::ControlSettings;
 use crate::control::wire::ANSWER_SIZE_MAX;
 use crate::door::{ClientLimits, Pass};
 use crate::feed::agent::FeedSettings;
-use crate::feed::settings::ArbiterSettings;
+use crate::feed::settings::{ArbiterSettings, Join};
 use crate::feed::socket::LineSettings;
 use crate::gateway::logs::Retention;
 use crate::gateway::settings::GatewaySettings;
@@ -36,7 +36,8 @@ pub fn feed(config: &Config) -> FeedSettings {
         rerequest: feed.rerequest.clone(),
         arbiter: ArbiterSettings {
             session: feed.session,
-            join: feed.join,
+            // A file has the day from its start, or says where it begins.
+            join: if feed.warm_up.is_some() { Join::At(1) } else { feed.join },
             line_wait: feed.other_line_wait,
             gap_wait: feed.gap_deadline,
             held_max: feed.gap_hold_max,

@@ -6,6 +6,8 @@
 //! batch is stamped with the clock right after it was read. A datagram that the arbiter refuses stays in the batch, and that
 //! socket is not read until it was taken. An error of a socket is counted and ends its turn, nothing else.
 
+mod recall;
+
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, SocketAddrV4, UdpSocket};
 
@@ -16,7 +18,9 @@ use super::downstream::Downstream;
 use super::settings::{ArbiterSettings, Line};
 use super::socket::{self, LineSettings};
 use crate::agent::Agent;
-use crate::limits::{DATAGRAMS_PER_CYCLE, FEED_TIME_INTERVAL, KERNEL_DROPS_INTERVAL, REREQUEST_LISTEN};
+use crate::limits::{
+    DATAGRAMS_PER_CYCLE, FEED_TIME_INTERVAL, KERNEL_DROPS_INTERVAL, REJOIN_INTERVAL, REREQUEST_LISTEN,
+};
 use crate::model::Nanos;
 use crate::sys::clock::Clock;
 
@@ -66,7 +70,7 @@ impl std::fmt::Display for Granted {
         let what = match self.line {
             Line::A => "line A",
             Line::B => "line B",
-            Line::Rerequest => "re-requests",
+            Line::Rerequest | Line::File => "re-requests",
         };
         write!(f, "{what} on {}, receive buffer {} bytes granted", self.address, self.receive_buffer)
     }
@@ -86,6 +90,7 @@ pub struct FeedAgent<D> {
     drops_read: Nanos,
     /// Until then the re-request socket is read.
     listen_until: Nanos,
+    recall: Option<Box<recall::Recall>>,
 }
 
 impl<D: Downstream> FeedAgent<D> {
@@ -95,7 +100,9 @@ impl<D: Downstream> FeedAgent<D> {
         for (line, what, of) in [(Line::A, "line A", settings.line_a), (Line::B, "line B", settings.line_b)] {
             let Some(of) = of else { continue };
             let opened = socket::open_line(&of, settings.receive_buffer).and_then(|socket| Receiver::new(line, socket));
-            receivers.push(opened.map_err(|source| OpenError { what, address: of.address, source })?);
+            let mut receiver = opened.map_err(|source| OpenError { what, address: of.address, source })?;
+            receiver.group = of.address.ip().is_multicast().then_some(of);
+            receivers.push(receiver);
         }
         let mut rerequest = None;
         if let Some(first) = settings.rerequest.first() {
@@ -120,6 +127,7 @@ impl<D: Downstream> FeedAgent<D> {
             time_told,
             drops_read,
             listen_until,
+            recall: None,
         })
     }
 
@@ -204,17 +212,33 @@ impl<D: Downstream> FeedAgent<D> {
         }
     }
 
+    /// Joins the groups of lines that are quiet once more: an interface that went away and came back has forgotten them.
+    fn rejoin(&mut self, now: Nanos) {
+        for receiver in &mut self.receivers {
+            let Some(line) = &receiver.group else { continue };
+            if now.saturating_sub(receiver.ts_recv.max(receiver.ts_joined)) < REJOIN_INTERVAL {
+                continue;
+            }
+            receiver.ts_joined = now;
+            match socket::rejoin(&receiver.socket, line) {
+                Ok(is_new) => self.counts.rejoins += u64::from(is_new),
+                Err(_) => self.counts.rejoin_failures += 1,
+            }
+        }
+    }
+
     fn read_kernel_drops(&mut self, now: Nanos) {
         if now.saturating_sub(self.drops_read) < KERNEL_DROPS_INTERVAL {
             return;
         }
         self.drops_read = now;
+        self.rejoin(now);
         for receiver in &self.receivers {
             let drops = socket::kernel_drops(&receiver.socket);
             match receiver.granted.line {
                 Line::A => self.counts.line_a_kernel_drops = drops,
                 Line::B => self.counts.line_b_kernel_drops = drops,
-                Line::Rerequest => self.counts.rerequest_kernel_drops = drops,
+                Line::Rerequest | Line::File => self.counts.rerequest_kernel_drops = drops,
             }
         }
     }
@@ -229,11 +253,12 @@ impl<D: Downstream + Send> Agent for FeedAgent<D> {
         let read = self.read(now);
         // Datagrams are stamped during the cycle: their stamps may be later than its start.
         let now = if read > 0 { self.clock.now() } else { now };
+        let recalled = if self.recall.is_some() { self.recall(now) } else { 0 };
         let released = self.arbiter.poll(now, &mut self.down);
         let asked = self.ask(now);
         self.tell_time(now);
         self.read_kernel_drops(now);
-        read + released + asked
+        read + recalled + released + asked
     }
 }
 
@@ -248,13 +273,26 @@ struct Receiver {
     hits: u32,
     /// Nothing more to be had from it in this duty cycle.
     turn_over: bool,
+    /// The group that it is to be a member of,
+    group: Option<LineSettings>,
+    /// and when that was last seen to.
+    ts_joined: Nanos,
 }
 
 impl Receiver {
     fn new(line: Line, socket: UdpSocket) -> io::Result<Receiver> {
         let (address, receive_buffer) = (socket.local_addr()?, socket::granted(&socket)?);
         let granted = Granted { line, address, receive_buffer };
-        Ok(Receiver { granted, socket, batch: Batch::new(), ts_recv: 0, hits: 0, turn_over: false })
+        Ok(Receiver {
+            granted,
+            socket,
+            batch: Batch::new(),
+            ts_recv: 0,
+            hits: 0,
+            turn_over: false,
+            group: None,
+            ts_joined: 0,
+        })
     }
 
     /// Reads one datagram, or a batch. Datagrams on the re-request socket that no server sent are dropped.
@@ -262,7 +300,7 @@ impl Receiver {
     fn receive(&mut self, servers: &[SocketAddrV4], clock: &Clock, counts: &mut SocketCounts) {
         let Receiver { socket, batch, .. } = self;
         let received = match self.granted.line {
-            Line::Rerequest => batch.fill_one(|buffer| socket.recv_from(buffer)).map(|from| {
+            Line::Rerequest | Line::File => batch.fill_one(|buffer| socket.recv_from(buffer)).map(|from| {
                 let is_known = servers.iter().any(|server| SocketAddr::V4(*server) == from);
                 if !is_known {
                     counts.stranger_datagrams += 1;

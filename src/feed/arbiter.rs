@@ -27,7 +27,9 @@ use super::moldudp64::{Blocks, END_OF_SESSION, HEADER_SIZE, Header};
 use super::session::{Sessions, Verdict};
 use super::settings::{ArbiterSettings, Line};
 use super::window::Window;
-use crate::limits::{GAPS_PER_CYCLE, RELEASED_PER_CYCLE, REORDER_WINDOW, REREQUEST_COUNT_MAX, RUN_PACKETS_MIN};
+use crate::limits::{
+    GAPS_PER_CYCLE, MESSAGE_KEPT_MAX, RELEASED_PER_CYCLE, REORDER_WINDOW, REREQUEST_COUNT_MAX, RUN_PACKETS_MIN,
+};
 use crate::model::Nanos;
 
 const WINDOW: u64 = REORDER_WINDOW as u64;
@@ -48,6 +50,8 @@ pub struct Arbiter {
     joined: u32,
     /// What the session's end was announced to be, and whether that was passed on.
     ended: Option<(u64, bool)>,
+    /// The next number that a recorded file has. While that one is expected nobody else is asked, and nothing is given up.
+    history: Option<u64>,
     /// A session that was not passed on yet, and whether it is the first.
     session_owed: Option<([u8; 10], bool)>,
     silent: bool,
@@ -75,6 +79,7 @@ impl Arbiter {
             catching_up: false,
             joined: 0,
             ended: None,
+            history: None,
             session_owed: None,
             silent: false,
             silent_told: false,
@@ -94,6 +99,30 @@ impl Arbiter {
     /// The next number to give out.
     pub fn expected(&self) -> u64 {
         self.expected
+    }
+
+    /// One above the highest number that is known to exist.
+    pub fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// The session, once there is one.
+    pub fn session(&self) -> Option<[u8; 10]> {
+        self.sessions.current
+    }
+
+    /// True while the consumer refuses what is next.
+    pub fn is_stalled(&self) -> bool {
+        self.window.has(self.expected) || self.owes()
+    }
+
+    /// Says which number a recorded file has next, to be offered as [`Line::File`]; `None`: there is nothing more in it.
+    pub fn recall(&mut self, next: Option<u64>) {
+        self.history = next;
+    }
+
+    fn is_recalled(&self) -> bool {
+        self.history.is_some_and(|next| next <= self.expected)
     }
 
     /// True when nothing is held back or missing: feed time is now.
@@ -117,7 +146,7 @@ impl Arbiter {
             Some(_) => None,
             None => Some(now.saturating_sub(self.heard.unwrap_or(now))),
         };
-        let from_line = line != Line::Rerequest;
+        let from_line = line.is_live();
         match self.sessions.judge(header.session, from_line, silent_for, self.settings.session_silence) {
             Verdict::Ours => {}
             Verdict::Foreign => {
@@ -159,7 +188,8 @@ impl Arbiter {
         self.release(down);
         self.settle(Mover::Line, now);
         for _ in 0..GAPS_PER_CYCLE {
-            let overdue = self.gap.filter(|gap| now >= gap.deadline(&self.settings, self.catching_up));
+            let is_recalled = self.is_recalled();
+            let overdue = self.gap.filter(|gap| !is_recalled && now >= gap.deadline(&self.settings, self.catching_up));
             if !overdue.is_some_and(|gap| self.declare(gap.from, gap.to, down)) {
                 break;
             }
@@ -172,6 +202,9 @@ impl Arbiter {
 
     /// What to ask for now, and which server (below [`ArbiterSettings::servers`]). At most one request per `request_spacing`.
     pub fn request(&mut self, now: Nanos) -> Option<(usize, Header)> {
+        if self.is_recalled() {
+            return None;
+        }
         let (gap, session) = (self.gap.as_mut()?, self.sessions.current?);
         let spaced = self.asked_at.is_none_or(|at| now.saturating_sub(at) >= self.settings.request_spacing);
         if self.settings.servers == 0 || !spaced {
@@ -190,7 +223,7 @@ impl Arbiter {
     fn claim(&mut self, header: &Header, line: Line, now: Nanos) -> bool {
         let next = header.sequence;
         self.counts.heartbeats += u64::from(header.count != END_OF_SESSION);
-        if line == Line::Rerequest {
+        if !line.is_live() {
             return true;
         }
         let near = next <= self.expected.saturating_add(WINDOW);
@@ -223,7 +256,7 @@ impl Arbiter {
         let limit = self.expected.saturating_add(WINDOW);
         if first > limit {
             self.counts.far_ahead_packets += 1;
-            let believed = line != Line::Rerequest && self.run.add(first, next, now, self.settings.gap_wait);
+            let believed = line.is_live() && self.run.add(first, next, now, self.settings.gap_wait);
             self.end = if believed { self.end.max(next) } else { self.end };
             self.settle(Mover::Line, now);
             return true;
@@ -253,6 +286,9 @@ impl Arbiter {
         for message in &mut blocks {
             if sequence < self.expected || self.window.has(sequence) {
                 known += 1;
+                if line == Line::File {
+                    self.compare(sequence, message);
+                }
             } else if flows && sequence == self.expected && down.message(sequence, now, message) {
                 self.expected += 1;
                 self.counts.messages += 1;
@@ -281,7 +317,7 @@ impl Arbiter {
         {
             self.ended = None; // The end was none: there are messages behind it.
         }
-        let by = if line == Line::Rerequest { Mover::Server } else { Mover::Line };
+        let by = if line.is_live() { Mover::Line } else { Mover::Server };
         if by == Mover::Line && (self.expected > before || self.window.has(self.expected)) {
             self.joined = self.joined.saturating_add(1).min(RUN_PACKETS_MIN);
             self.run.clear();
@@ -304,11 +340,22 @@ impl Arbiter {
             self.gap = None;
             return;
         }
-        let (to, known) = self.window.first().unwrap_or((self.end, now));
+        let (mut to, known) = self.window.first().unwrap_or((self.end, now));
+        if let Some(next) = self.history.filter(|next| *next > self.expected) {
+            to = to.min(next);
+        }
         let gap = OpenGap::next(self.gap, (self.expected, to), (known, now), by, &self.settings);
         let is_new = self.gap.is_none_or(|before| gap.from >= before.to);
         self.counts.gaps_opened += u64::from(is_new);
         self.gap = Some(gap);
+    }
+
+    /// A file's message that a line has brought too must be the same.
+    #[cold]
+    fn compare(&mut self, sequence: u64, message: &[u8]) {
+        let kept = &message[..message.len().min(MESSAGE_KEPT_MAX)];
+        let is_other = self.window.get(sequence).is_some_and(|(_, held)| held != kept);
+        self.counts.history_conflicts += u64::from(is_other);
     }
 
     /// Gives up messages `from` to `to - 1`; false when the consumer refuses.
@@ -353,16 +400,17 @@ impl Arbiter {
             Line::A => self.counts.line_a_first += count,
             Line::B => self.counts.line_b_first += count,
             Line::Rerequest => self.counts.recovered += count,
+            Line::File => self.counts.from_file += count,
         }
     }
 
     #[inline]
     fn note_known(&mut self, line: Line, count: u64) {
-        self.counts.duplicates += count;
+        self.counts.duplicates += if line == Line::File { 0 } else { count };
         match line {
             Line::A => self.counts.line_a_second += count,
             Line::B => self.counts.line_b_second += count,
-            Line::Rerequest => {}
+            Line::Rerequest | Line::File => {}
         }
     }
 }

@@ -23,6 +23,10 @@ crate::counts! {
         line_b_second,
         /// Messages that a re-request server brought first.
         recovered,
+        /// Messages that a recorded file brought first.
+        from_file,
+        /// Messages of that file that are others than those of the same number on a line.
+        history_conflicts,
         /// Gaps given up.
         gaps,
         /// Messages in them.
@@ -70,6 +74,10 @@ crate::counts! {
         stranger_datagrams,
         /// Errors of reading and sending.
         socket_errors,
+        /// Groups joined anew, as the interface had gone and come back.
+        rejoins,
+        /// Times that a group could not be joined, as its interface was away.
+        rejoin_failures,
         /// Datagrams that the kernel dropped on line A.
         line_a_kernel_drops,
         /// The same on line B.

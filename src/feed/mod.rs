@@ -9,6 +9,7 @@ pub mod counts;
 pub mod downstream;
 mod gap;
 pub mod gunzip;
+pub mod history;
 pub mod itch;
 pub mod moldudp64;
 pub mod pcap;

@@ -11,6 +11,15 @@ pub enum Line {
     B,
     /// The socket on which re-request servers answer.
     Rerequest,
+    /// A recorded file that is read as the past of the feed. No socket.
+    File,
+}
+
+impl Line {
+    /// True for the lines themselves: what they bring says where the feed is.
+    pub fn is_live(self) -> bool {
+        matches!(self, Line::A | Line::B)
+    }
 }
 
 /// Where the first session is joined. Later sessions begin at number 1.

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::os::fd::AsRawFd;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 /// One line of the feed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,13 +30,34 @@ pub fn open_line(line: &LineSettings, receive_buffer: usize) -> io::Result<UdpSo
         socket.set_multicast_all_v4(false)?;
     }
     socket.bind(&line.address.into())?;
-    match line.source {
-        _ if !group.is_multicast() => {}
-        Some(source) => socket.join_ssm_v4(&source, group, &line.interface)?,
-        None => socket.join_multicast_v4(group, &line.interface)?,
-    }
+    join(&socket, line)?;
     socket.set_nonblocking(true)?;
     Ok(socket.into())
+}
+
+fn join(socket: &Socket, line: &LineSettings) -> io::Result<()> {
+    let group = line.address.ip();
+    match line.source {
+        _ if !group.is_multicast() => Ok(()),
+        Some(source) => socket.join_ssm_v4(&source, group, &line.interface),
+        None => socket.join_multicast_v4(group, &line.interface),
+    }
+}
+
+/// Joins the group of a line once more, in case its interface went away and came back: with it the kernel forgets who had
+/// joined there. True when that was so, false when the socket is a member still, or needs not be one.
+///
+/// # Errors
+/// What the system says, as long as the interface is away.
+pub fn rejoin(socket: &UdpSocket, line: &LineSettings) -> io::Result<bool> {
+    if !line.address.ip().is_multicast() {
+        return Ok(false);
+    }
+    match join(&SockRef::from(socket), line) {
+        // It is a member; of a group with a source the kernel says so by the second. Without an interface it says ENODEV.
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EADDRINUSE | libc::EADDRNOTAVAIL)) => Ok(false),
+        joined => joined.map(|()| true),
+    }
 }
 
 /// Opens the socket that requests go out from and answers come back to, non-blocking. It is bound to loopback when all
@@ -51,7 +72,7 @@ pub fn open_rerequest(servers: &[SocketAddrV4], receive_buffer: usize) -> io::Re
 /// Bytes of receive buffer that the kernel granted, in its own count: Linux doubles what is asked for, up to twice
 /// `net.core.rmem_max`, and takes its bookkeeping out of it.
 pub fn granted(socket: &UdpSocket) -> io::Result<usize> {
-    socket2::SockRef::from(socket).recv_buffer_size()
+    SockRef::from(socket).recv_buffer_size()
 }
 
 /// Datagrams that the kernel dropped because the socket's buffer was full, since it was opened. 0 when it does not say.

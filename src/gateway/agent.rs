@@ -136,6 +136,7 @@ pub struct GatewayAgent {
     logs: Logs,
     preparer: Preparer,
     log_full: Arc<AtomicBool>,
+    log_exhausted: Arc<AtomicBool>,
     clock: Clock,
     on_logged: Box<dyn FnMut(Nanos) + Send>,
     on_written: Box<dyn FnMut(WriteTimes) + Send>,
@@ -198,6 +199,7 @@ impl GatewayAgent {
             logs,
             preparer,
             log_full: Arc::default(),
+            log_exhausted: Arc::default(),
             clock,
             on_logged: Box::new(|_| ()),
             on_written: Box::new(|_| ()),
@@ -263,6 +265,11 @@ impl GatewayAgent {
         self.peer_count
     }
 
+    /// Up once the log can take nothing more and its next segment could not be made: no alert goes out any more.
+    pub fn log_exhausted(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.log_exhausted)
+    }
+
     fn append(&mut self) -> usize {
         let GatewayAgent { intake, logs, clock, on_logged, ts_logged, .. } = self;
         *ts_logged = 0;
@@ -286,6 +293,7 @@ impl GatewayAgent {
                 Some(Err(error)) => {
                     tracing::error!(%error, "no next segment for the alert log");
                     self.counts.segment_failures += 1;
+                    self.log_exhausted.fetch_or(log.room() == 0, Ordering::Relaxed);
                     self.ts_prepare = now + limits::SEGMENT_RETRY;
                 }
                 None if now >= self.ts_prepare => self.preparer.ask(ordinal),

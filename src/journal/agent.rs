@@ -255,6 +255,29 @@ mod tests {
     }
 
     #[test]
+    fn a_full_disk_is_told_and_nothing_is_called_safe_that_is_not_on_it() {
+        let disk = Disk::default();
+        let mut house = house(disk.clone());
+        disk.full_after(2_500);
+        let mut safe = 0;
+        (0..200).for_each(|n| assert!(house.changes.send(change(n, true))));
+        let failure = loop {
+            house.agent.do_work(0);
+            house.safe.drain(64, |count| safe = *count);
+            match house.failure.try_recv() {
+                Ok(failure) => break failure,
+                Err(_) => std::thread::yield_now(),
+            }
+        };
+        assert_eq!(failure, "no storage space");
+        while !house.agent.close(0) {
+            std::thread::yield_now();
+        }
+        house.safe.drain(64, |count| safe = *count);
+        assert!(safe < 200 && read(&disk).0.len() as u64 >= safe, "{safe}");
+    }
+
+    #[test]
     fn after_a_failed_sync_nothing_is_called_safe_any_more() {
         let disk = Disk::default();
         let mut house = house(disk.clone());

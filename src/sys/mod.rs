@@ -10,5 +10,6 @@ pub mod lock;
 pub mod memory;
 pub mod priority;
 pub mod stream;
+pub mod supervisor;
 pub mod terminal;
 pub mod topology;

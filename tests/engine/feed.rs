@@ -42,6 +42,23 @@ pub fn recorded(path: &Path) -> Arc<Messages> {
     Arc::new(Messages::load(&mut Recording::open(path).expect("a feed"), u64::MAX))
 }
 
+/// The part of it from this number on.
+pub fn tail(messages: &Messages, from: u64) -> Arc<Messages> {
+    let mut rest = Messages::default();
+    (1..)
+        .zip(each(messages))
+        .skip(from as usize - 1)
+        .for_each(|(sequence, message)| assert!(rest.push(sequence, message)));
+    Arc::new(rest)
+}
+
+/// The part of it before this number.
+pub fn head(messages: &Messages, end: u64) -> Arc<Messages> {
+    let mut part = Messages::default();
+    (1..end).zip(each(messages)).for_each(|(sequence, message)| assert!(part.push(sequence, message)));
+    Arc::new(part)
+}
+
 /// Its messages one by one, from number 1 on.
 pub fn each(messages: &Messages) -> impl Iterator<Item = &[u8]> {
     let mut cursor = messages.cursor(0).unwrap_or_default();
@@ -91,6 +108,8 @@ pub fn server_of(messages: &Arc<Messages>, session: [u8; 10]) -> (Publisher, Soc
 pub struct Feed {
     pub lines: Publisher,
     pub server: Option<Publisher>,
+    /// Messages that the engine will have given to its shards, or given up, when it is done.
+    pub total: u64,
     messages: Arc<Messages>,
     stats: StatsReader,
     now: u64,
@@ -101,7 +120,7 @@ impl Feed {
     pub fn new(messages: &Arc<Messages>, settings: &Settings, server: Option<Publisher>, stats: &Path) -> Feed {
         let lines = Publisher::new(settings, Arc::clone(messages), Clock::machine()).expect("loopback");
         let stats = StatsReader::open(stats).expect("the engine's stats");
-        Feed { lines, server, messages: Arc::clone(messages), stats, now: 1 << 40 }
+        Feed { lines, server, total: messages.count(), messages: Arc::clone(messages), stats, now: 1 << 40 }
     }
 
     /// What the engine counted.
@@ -111,7 +130,7 @@ impl Feed {
 
     /// Messages that the engine gave to its shards, and that it gave up.
     fn is_done(&self) -> bool {
-        self.count("arbiter", "messages") + self.count("arbiter", "gap_messages") == self.messages.count()
+        self.count("arbiter", "messages") + self.count("arbiter", "gap_messages") == self.total
     }
 
     /// One step: time goes on if the engine keeps up, and what is due is sent.

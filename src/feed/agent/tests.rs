@@ -16,6 +16,7 @@ struct Consumer {
     messages: Vec<(u64, Nanos)>,
     gaps: Vec<(u64, u64)>,
     heartbeats: Vec<Nanos>,
+    silences: Vec<bool>,
 }
 
 impl Downstream for Consumer {
@@ -34,7 +35,8 @@ impl Downstream for Consumer {
     fn end_of_session(&mut self, _: u64) -> bool {
         true
     }
-    fn silent(&mut self, _: bool) -> bool {
+    fn silent(&mut self, silent: bool) -> bool {
+        self.silences.push(silent);
         true
     }
     fn heartbeat(&mut self, now: Nanos) -> bool {
@@ -232,4 +234,40 @@ fn an_address_that_is_not_ours_is_an_error_that_names_it() {
     let settings = FeedSettings { line_a: None, line_b: Some(line), rerequest: vec![], arbiter, receive_buffer: 4_096 };
     let error = FeedAgent::open(&settings, Clock::simulated(0), Consumer::default()).err().unwrap();
     assert!(error.to_string().starts_with("cannot listen on line B (192.0.2.1:9): "), "{error}");
+}
+
+/// The membership goes as it does with the interface: the kernel drops it. Then it is quiet, and then the group is joined again.
+#[test]
+fn a_line_whose_group_was_lost_joins_it_again() {
+    let group = SocketAddrV4::new(Ipv4Addr::new(239, 255, 73, 20), 0);
+    let any = LineSettings { address: group, interface: Ipv4Addr::LOCALHOST, source: None };
+    let settings = FeedSettings {
+        line_a: Some(any),
+        line_b: None,
+        rerequest: vec![],
+        arbiter: ArbiterSettings::default(),
+        receive_buffer: 1 << 20,
+    };
+    let clock = Clock::simulated(1_000 * MS);
+    let agent = FeedAgent::open(&settings, clock.clone(), Consumer::default()).unwrap();
+    let sender = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None).unwrap();
+    sender.set_multicast_if_v4(&Ipv4Addr::LOCALHOST).unwrap();
+    let mut bench = Bench { agent, clock, sender: sender.into() };
+    bench.send(Line::A, 1, 2);
+    bench.until(|bench| bench.sequences() == [1]);
+    let lost = socket2::SockRef::from(&bench.agent.receivers[0].socket);
+    lost.leave_multicast_v4(group.ip(), &Ipv4Addr::LOCALHOST).unwrap();
+    bench.send(Line::A, 2, 3);
+    (0..100).for_each(|_| _ = bench.step());
+    assert_eq!(bench.sequences(), [1], "nobody hears the group");
+    bench.clock.advance(3_000 * MS);
+    bench.until(|bench| bench.agent.downstream().silences == [true]);
+    let counts = *bench.agent.socket_counts();
+    assert_eq!((counts.rejoins, counts.rejoin_failures), (1, 0));
+    bench.send(Line::A, 2, 3);
+    bench.until(|bench| bench.sequences() == [1, 2]);
+    assert_eq!(bench.agent.downstream().silences, [true, false]);
+    bench.clock.advance(3_000 * MS);
+    (0..100).for_each(|_| _ = bench.step());
+    assert_eq!(bench.agent.socket_counts().rejoins, 1, "it is a member");
 }

@@ -82,11 +82,17 @@ impl Arbiter {
         self.counts.sessions += 1;
     }
 
+    /// Tells the session once more before what is next: all that was given out of it is void.
+    pub fn begin_again(&mut self) {
+        self.session_owed = self.sessions.current.map(|id| (id, false));
+        self.counts.sessions += 1;
+    }
+
     /// A packet of known numbers. Where the join hangs on a few packets that nobody continues, and a run is believed that
     /// lies more than a window below, the join was a forgery: the session starts again with this packet, and true is returned.
     pub(super) fn rejoin<D: Downstream>(&mut self, header: &Header, line: Line, now: Nanos, down: &mut D) -> bool {
         let next = header.sequence + u64::from(header.messages());
-        let firm = self.joined >= RUN_PACKETS_MIN || line == Line::Rerequest;
+        let firm = self.joined >= RUN_PACKETS_MIN || !line.is_live();
         if firm || next.saturating_add(WINDOW) >= self.expected {
             return false;
         }
