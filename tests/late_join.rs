@@ -293,7 +293,9 @@ fn restored_rules_fire_once_in_all() {
     let file = world.write("file", &binary_file(&head(&world.messages, LIVE + 500)));
     let join = Join { warm_up: Some(&file), has_rules: true, ..Join::default() };
     let second = self::join(home.path(), &world.messages, &world.file, join);
-    told.extend(second.told.rules);
+    // The stream goes on over a restart: the first run's part of it comes again.
+    let again = second.told.rules.iter().zip(&told).take_while(|(now, before)| now == before).count();
+    told.extend(second.told.rules.iter().skip(again).cloned());
     assert!(before > 100 && told.len() > before + 100, "{before} and then {}", told.len());
     let joined = Joined { told: Told { rules: told, announcements: vec![] }, answers, ..second };
     // Whether a rule had seen a value before is not written down where it made no difference.
