@@ -240,7 +240,7 @@ fn a_file_of_another_day_is_found_out_where_it_meets_the_live_feed() {
     assert_eq!(joined.history_conflicts.min(1), 1);
     // From then on it is an engine that has joined in the middle of the day.
     assert!(joined.unknown_orders > 500, "{}", joined.unknown_orders);
-    let alerts = joined.told.rules.iter().filter(|told| told.kind == Kind::Alert && told.sequence >= LIVE + 500);
+    let alerts = joined.told.rules.iter().filter(|told| told.kind == Kind::Alert && told.sequence >= LIVE + 5_000);
     let of_book: Vec<&RuleMessage> = alerts.filter(|told| told.signal as usize > 0).collect();
     let suspect = of_book.iter().filter(|told| told.flags & flag::BOOK_SUSPECT != 0).count();
     assert!(of_book.len() > 3 && suspect == of_book.len(), "{suspect} of {}", of_book.len());
