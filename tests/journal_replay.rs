@@ -6,7 +6,7 @@ mod naive;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use engine::alerts::{Reader, difference, log_rows};
 use engine::feed::{Feed, binary_file, server_of, settings, synthetic};
@@ -25,6 +25,12 @@ use naive::generate::Random;
 const ACCOUNTS: [&str; 2] = ["demo", "alpha"];
 const USERS: u64 = 40;
 const BATCHES: u64 = 60;
+/// One test at a time: a child that is not yet another program holds the locks of its parent's engines.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 const DAY: DayParams = DayParams { seed: 31, messages: 60_000, symbols: 80 };
 
 /// Rules around the day's prices: new ones, replacements, removals, and now and then all of a user.
@@ -157,6 +163,7 @@ fn midnight(date: &str) -> u64 {
 /// Two days, the second with the rules that the first has left, and days of which the journal has both.
 #[test]
 fn a_recorded_feed_and_the_journal_give_again_what_the_engine_told() {
+    let _alone = alone();
     let folder = tempfile::tempdir().expect("a folder");
     let days = [(*b"LIVE000001", "2020-01-30", DAY), (*b"LIVE000002", "2020-01-31", DayParams { seed: 32, ..DAY })];
     let (mut told, mut earlier) = (vec![], vec![]);
@@ -186,6 +193,7 @@ fn a_recorded_feed_and_the_journal_give_again_what_the_engine_told() {
 /// A feed of another day than the journal's does not fit, and that is said.
 #[test]
 fn a_journal_that_does_not_fit_the_feed_is_said_to() {
+    let _alone = alone();
     let folder = tempfile::tempdir().expect("a folder");
     live(folder.path(), &synthetic(DAY), *b"LIVE000001", "2020-01-30", 3);
     let feed = folder.path().join("other");
@@ -229,6 +237,7 @@ fn list(address: SocketAddr, account: &str) -> Vec<Listed> {
 /// What is exported is what a restarted engine has; the history of a day leads `replay --rules` to the same alerts by prints.
 #[test]
 fn the_journal_is_exported_as_rules_files() {
+    let _alone = alone();
     let folder = tempfile::tempdir().expect("a folder");
     let messages = synthetic(DAY);
     let told = log_rows(&live(folder.path(), &messages, *b"LIVE000001", "2020-01-30", 5), midnight("2020-01-30"));
