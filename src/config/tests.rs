@@ -37,7 +37,7 @@ fn the_example_shows_the_defaults() {
 #[test]
 fn every_key_stands_in_the_example() {
     let places = [
-        ("x = 1\n", "", 11),
+        ("x = 1\n", "", 12),
         ("[feed]\nx = 1\n", "feed", 16),
         ("[feed.line_a]\nx = 1\n", "feed", 3),
         ("[control]\nx = 1\n", "control", 6),
