@@ -236,6 +236,8 @@ impl Arbiter {
             self.ended = Some((next, false));
         }
         self.settle(Mover::Line, now);
+        // The line says that there is no more than what was given out.
+        self.catching_up &= self.expected != self.end;
         true
     }
 

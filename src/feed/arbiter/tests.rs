@@ -267,3 +267,14 @@ fn a_consumer_that_refuses_gets_all_later_until_the_window_is_full_and_then_the_
     assert_eq!(bench.numbers(), (range(100, next + 50), vec![]));
     assert_eq!(bench.arbiter.counts().gaps_opened, 0);
 }
+
+/// Found by the simulation: who had the end of the day so far from a server was never current, and told no shard the feed time.
+#[test]
+fn what_a_server_brought_is_all_there_is_when_the_line_says_so() {
+    let mut bench = Bench::new(ArbiterSettings { servers: 1, join: Join::At(1), ..Default::default() });
+    bench.send(Line::A, 5, 5);
+    bench.send(Line::Rerequest, 1, 5);
+    assert!(!bench.arbiter.is_current(), "there may be more that no line has told of");
+    bench.send(Line::A, 5, 5);
+    assert!(bench.arbiter.is_current());
+}
