@@ -445,10 +445,16 @@ impl Merge {
 }
 
 impl SymbolRow {
-    /// Something happened at this place of the feed. An expiry has no place.
+    /// Something happened at this place of the feed. An expiry has no place. Within a session only the sequence says what is later:
+    /// stamps go back. Of two sessions the later one has the later stamps.
     fn note(&mut self, feed_time: Nanos, session: [u8; 10], sequence: u64) {
-        if sequence != 0 && (feed_time, sequence) >= (self.feed_time, self.feed_sequence) {
-            (self.feed_time, self.feed_session, self.feed_sequence) = (feed_time, session, sequence);
+        let is_later = match session == self.feed_session {
+            true => sequence >= self.feed_sequence,
+            false => feed_time >= self.feed_time,
+        };
+        if sequence != 0 && is_later {
+            let latest = if session == self.feed_session { self.feed_time.max(feed_time) } else { feed_time };
+            (self.feed_time, self.feed_session, self.feed_sequence) = (latest, session, sequence);
         }
     }
 

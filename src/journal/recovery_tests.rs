@@ -443,3 +443,14 @@ proptest! {
         prop_assert_eq!(rules, expected);
     }
 }
+
+/// Found by the simulation: a symbol's later message with an earlier stamp was taken for the older one, and fired again.
+#[test]
+fn a_later_message_with_an_earlier_stamp_is_later() {
+    let logged = |feed_sequence, ts_event| Logged { feed_sequence, ts_event, ..log(1, What::Met) };
+    let place = |changes: &[Change], logs: &[Logged]| recover(changes, logs, true).symbols[0].feed_sequence;
+    assert_eq!(place(&[], &[logged(54, 207), logged(55, 182)]), 55);
+    assert_eq!(place(&[set(1, CLEAR)], &[logged(158, 83)]), 158, "nor is what the journal says later by its stamp");
+    let next_day = Logged { feed_session: *b"S000000002", ..logged(3, 1 << 60) };
+    assert_eq!(place(&[set(1, CLEAR)], &[logged(158, 83), next_day]), 3, "of two sessions the stamps say it");
+}
