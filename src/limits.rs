@@ -119,6 +119,8 @@ pub const SNAPSHOT_CHUNK: usize = 1 << 16;
 pub const SNAPSHOT_POLL: u64 = 1_000_000_000;
 /// and so long after one that failed.
 pub const SNAPSHOT_RETRY: u64 = 60_000_000_000;
+/// Counts of logged alerts on their way from the gateway to control: the newest says all.
+pub const LOGGED_RING: usize = 1 << 6;
 /// Answers of control that wait for the journal.
 pub const ANSWERS_HELD_MAX: usize = 1 << 15;
 /// Slots of an alert ring.

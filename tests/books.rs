@@ -112,7 +112,7 @@ struct House {
 impl House {
     fn new() -> House {
         let outcome = Outcome::Removed { version: 0 };
-        let nothing = Applied { ordinal: 0, sequence: 0, feed_time: 0, feed_session: [0; 10], outcome };
+        let nothing = Applied { ordinal: 0, sequence: 0, feed_time: 0, feed_session: [0; 10], alerts: 0, outcome };
         let (market, market_out) = ring(MARKET_RING, MarketEvent::new(Action::Clock));
         let (rules, rules_out) = ring(1 << 6, rule());
         let (alerts_in, alerts) = ring(ALERT_RING, Alert::new(AlertKind::Met));

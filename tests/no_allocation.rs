@@ -146,7 +146,7 @@ impl House {
         let clock = Clock::machine();
         let no_rule = RuleCommand { ordinal: 0, feed_time: 0, command: Command::Remove(RuleKey::NONE, 0) };
         let outcome = Outcome::Removed { version: 0 };
-        let no_outcome = Applied { ordinal: 0, sequence: 0, feed_time: 0, feed_session: [0; 10], outcome };
+        let no_outcome = Applied { ordinal: 0, sequence: 0, feed_time: 0, feed_session: [0; 10], alerts: 0, outcome };
         let (market_in, market_out) = rings(MARKET_RING, MarketEvent::new(Action::Clock));
         let (rules_in, rules_out) = rings(RULE_RING, no_rule);
         let (alerts_in, alerts_out) = rings(ALERT_RING, Alert::new(AlertKind::Met));

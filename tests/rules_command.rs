@@ -58,7 +58,7 @@ impl House {
         let feed_session = *b"S000000001";
         let first = RuleCommand { ordinal: 0, feed_time: 0, command: RuleChange::RemoveUser { account: 0, user: 0 } };
         let outcome = Outcome::Removed { version: 0 };
-        let applied = Applied { ordinal: 0, sequence: 0, feed_time: 0, feed_session, outcome };
+        let applied = Applied { ordinal: 0, sequence: 0, feed_time: 0, feed_session, alerts: 0, outcome };
         let (commands, mut taken) = ring(1024, first);
         let (mut answers, answered) = ring(1024, applied);
         let credentials = Credentials::new("demo", "secret").unwrap();
@@ -89,7 +89,7 @@ impl House {
                 taken.drain(64, |command| {
                     for outcome in apply(&mut rules, command.command) {
                         let ordinal = command.ordinal;
-                        owed.push(Applied { ordinal, sequence: 9, feed_time: 1, feed_session, outcome });
+                        owed.push(Applied { ordinal, sequence: 9, feed_time: 1, feed_session, alerts: 0, outcome });
                     }
                 });
                 for applied in owed {

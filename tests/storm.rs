@@ -54,7 +54,7 @@ impl House {
     fn new() -> House {
         let none = RuleCommand { ordinal: 0, feed_time: 0, command: Command::Remove(RuleKey::NONE, 0) };
         let outcome = Outcome::Removed { version: 0 };
-        let nothing = Applied { ordinal: 0, sequence: 0, feed_time: 0, feed_session: [0; 10], outcome };
+        let nothing = Applied { ordinal: 0, sequence: 0, feed_time: 0, feed_session: [0; 10], alerts: 0, outcome };
         let (market_in, market) = ring(MARKET_RING, MarketEvent::new(Action::Clock));
         let (rules_in, rules) = ring(1 << 13, none);
         let (alerts, alerts_out) = ring(ALERT_RING, Alert::new(AlertKind::Met));

@@ -107,7 +107,8 @@ impl Pipeline {
         let (mut rules, rules_end) = ring(RULE_RING, no_command);
         let (alerts, alerts_end) = ring(ALERT_RING, Alert::new(AlertKind::Met));
         let outcome = Outcome::ListEnd { cursor: None };
-        let no_applied = Applied { ordinal: 0, sequence: 0, feed_time: 0, feed_session: [b' '; 10], outcome };
+        let no_applied =
+            Applied { ordinal: 0, sequence: 0, feed_time: 0, feed_session: [b' '; 10], alerts: 0, outcome };
         let (applied, mut applied_end) = ring(APPLIED_RING, no_applied);
         let limits = RuleLimits { rules_max: 2 * symbols, account_rules_max: vec![], policies_max: 16, fixed: true };
         let limits = ShardLimits { rules: limits, symbols_max: symbols + 1, orders_max: 16, levels_max: 16 };

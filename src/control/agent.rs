@@ -214,10 +214,17 @@ impl ControlAgent {
     }
 
     /// Hands every change of the rules to a journal, by `changes`, and lets no answer out before `durable` has told
-    /// that all changes before it are safe: that many of those sent. Both rings have the same number of slots. Without
+    /// that all changes before it are safe: that many of those sent. Both rings have the same number of slots. A change
+    /// is handed over when `logged`, a ring for each shard, has told that the shard's alerts before it are in the alert log. Without
     /// `waits` answers leave at once. Ordinals go on behind `ordinal`, that of the newest command of earlier runs.
-    pub fn journal(&mut self, rings: (Sender<Change>, Receiver<u64>, usize), waits: bool, ordinal: u64) {
-        self.journaling = Journaling::new(rings, waits);
+    pub fn journal(
+        &mut self,
+        rings: (Sender<Change>, Receiver<u64>, usize),
+        logged: Vec<Receiver<u64>>,
+        waits: bool,
+        ordinal: u64,
+    ) {
+        self.journaling = Journaling::new(rings, logged, waits);
         self.sequencer.go_on(ordinal);
     }
 
@@ -256,7 +263,7 @@ impl ControlAgent {
                 // The one place between applied and answered. The answer tells the shard's state, with all changes
                 // before it: so it waits for all of them, whether it makes one itself or not.
                 if let Some(change) = sequencer.change(shard, outcome) {
-                    journaling.send(change);
+                    journaling.send(change, outcome.alerts);
                 }
                 let Some(routed) = sequencer.applied(shard, outcome) else { return };
                 let login = &mut logins[routed.login as usize];
@@ -386,7 +393,7 @@ impl Agent for ControlAgent {
         let ts_close = *self.ts_close.get_or_insert(now + FAREWELL_DEADLINE);
         self.arrivals = None;
         self.do_work(now);
-        let is_idle = self.sequencer.is_idle() && self.journaling.held() == 0;
+        let is_idle = self.sequencer.is_idle() && self.journaling.is_idle();
         if !self.has_said_end && (is_idle || now >= ts_close) {
             self.say_end(now);
         }

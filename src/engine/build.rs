@@ -27,7 +27,7 @@ use crate::gateway::settings::GatewaySettings;
 use crate::journal::agent::JournalAgent;
 use crate::journal::storage::{Directory, Storage};
 use crate::journal::writer::Durability;
-use crate::limits::{ALERT_RING, APPLIED_RING, JOURNAL_RING, MARKET_RING, RULE_RING};
+use crate::limits::{ALERT_RING, APPLIED_RING, JOURNAL_RING, LOGGED_RING, MARKET_RING, RULE_RING};
 use crate::matcher::agent::{MatcherAgent, MatcherRings};
 use crate::matcher::shard::Shard;
 use crate::model::{
@@ -183,6 +183,9 @@ where
         write.record(times.call);
     });
 
+    let (logged_senders, logged_receivers) = rings(shards, LOGGED_RING, 0);
+    gateway.tell_logged(logged_senders);
+
     // 2. The journal: changes in, and how many of them are safe out.
     let (change_sender, change_receiver) = ring(slots.journal, NO_CHANGE);
     let (safe_sender, safe_receiver) = ring(slots.journal, 0);
@@ -203,7 +206,8 @@ where
     control.refuse_sets_while(gateway.log_full());
     let log_exhausted = gateway.log_exhausted();
     let waits = config.journal.durability != Durability::None;
-    control.journal((change_sender, safe_receiver, slots.journal), waits, past_rules.ordinal());
+    let changes = (change_sender, safe_receiver, slots.journal);
+    control.journal(changes, logged_receivers, waits, past_rules.ordinal());
 
     // TLS stands before control and the gateway, where it is configured.
     let secured = secured::open(config, roll.accounts(), &mut control, &mut gateway)?;
@@ -273,6 +277,7 @@ const NO_OUTCOME: Applied = Applied {
     sequence: 0,
     feed_time: 0,
     feed_session: [b' '; 10],
+    alerts: 0,
     outcome: Outcome::ListEnd { cursor: None },
 };
 const NO_COMMAND: RuleCommand = RuleCommand { ordinal: 0, feed_time: 0, command: Command::Remove(RuleKey::NONE, 0) };

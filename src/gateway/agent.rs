@@ -40,7 +40,7 @@ use crate::door::names::Newcomers;
 use crate::door::{Door, Pass};
 use crate::limits;
 use crate::model::{Alert, Nanos};
-use crate::ring::Receiver;
+use crate::ring::{Receiver, Sender};
 use crate::soup::arrival::Arrival;
 use crate::soup::login::SessionId;
 use crate::sys::aside::Aside;
@@ -133,6 +133,8 @@ pub struct GatewayAgent {
     names: Vec<Name>,
     settings: GatewaySettings,
     intake: Intake,
+    /// By shard: where it is told how many of its alerts are logged, and what was told last.
+    logged: Vec<(Sender<u64>, u64)>,
     logs: Logs,
     preparer: Preparer,
     log_full: Arc<AtomicBool>,
@@ -195,6 +197,7 @@ impl GatewayAgent {
             places: vec![None; settings.logins.len()],
             names,
             intake,
+            logged: vec![],
             settings,
             logs,
             preparer,
@@ -240,6 +243,11 @@ impl GatewayAgent {
         Arc::clone(&self.log_full)
     }
 
+    /// Tells by these rings, one for each shard, how many of the shard's alerts are in the log.
+    pub fn tell_logged(&mut self, rings: Vec<Sender<u64>>) {
+        self.logged = rings.into_iter().map(|ring| (ring, 0)).collect();
+    }
+
     /// Hands each alert's time from `ts_recv` to `ts_log`, in ns, to `observe`: for a histogram.
     pub fn on_logged(&mut self, observe: impl FnMut(Nanos) + Send + 'static) {
         self.on_logged = Box::new(observe);
@@ -277,7 +285,14 @@ impl GatewayAgent {
             *ts_logged = clock.now();
             *ts_logged
         };
-        intake.take(logs.current_mut(), &mut stamp, on_logged)
+        let taken = intake.take(logs.current_mut(), &mut stamp, on_logged);
+        for (logged, (ring, told)) in intake.logged().zip(&mut self.logged) {
+            // A full ring is told later.
+            if logged != *told && ring.send(logged) {
+                *told = logged;
+            }
+        }
+        taken
     }
 
     /// Sees to it that the log has a next segment, and that what is past the retention goes.

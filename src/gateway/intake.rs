@@ -87,6 +87,11 @@ impl Intake {
         self.sources.iter().all(|source| source.ring.is_empty() && source.is_idle())
     }
 
+    /// By source: alerts that are in the log, or needed no place there.
+    pub fn logged(&self) -> impl Iterator<Item = u64> + '_ {
+        self.sources.iter().map(|source| source.taken - (source.held.len() - source.held_from) as u64)
+    }
+
     /// What was counted.
     pub fn counts(&self) -> IntakeCounts {
         let bust_overflows = self.sources.iter().map(|source| source.prints.busts.overflows()).sum();
@@ -125,6 +130,8 @@ struct Job {
 
 struct Source {
     ring: Receiver<Alert>,
+    /// Alerts taken from it so far.
+    taken: u64,
     /// Taken from the ring together with the `Broken` that the job is about; `held[held_from..]` is left.
     held: Vec<Alert>,
     held_from: usize,
@@ -172,7 +179,7 @@ impl Source {
         // A cycle logs what it takes from the ring, or what it held of an earlier one, and both at most once.
         let latest = Vec::with_capacity(2 * ALERTS_PER_CYCLE);
         let prints = Prints { busts: Busts::new(prints_max), latest };
-        Source { ring, held, held_from: 0, job: None, resumed: vec![], prints, feed_session: None }
+        Source { ring, taken: 0, held, held_from: 0, job: None, resumed: vec![], prints, feed_session: None }
     }
 
     fn is_idle(&self) -> bool {
@@ -212,13 +219,15 @@ impl Source {
         // Anew: what is taken below may have come since the last reading.
         let mut stamp = Stamp::default();
         let Source { ring, held, job, prints, feed_session, .. } = self;
-        work + ring.drain(limit, |alert| {
+        let taken = ring.drain(limit, |alert| {
             if job.is_some() {
                 held.push(*alert);
             } else {
                 *job = accept(prints, feed_session, desk, log, alert, stamp.next(&mut *now), logged);
             }
-        })
+        });
+        self.taken += taken as u64;
+        work + taken
     }
 
     /// Goes on with the job, if there is one. Returns the records looked at.

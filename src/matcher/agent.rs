@@ -77,6 +77,8 @@ impl<T: Copy> Way<T> {
 
 struct Out {
     alerts: Way<Alert>,
+    /// Alerts so far.
+    told: u64,
     applied: Way<Applied>,
     clock: Clock,
 }
@@ -84,12 +86,13 @@ struct Out {
 impl Outputs for Out {
     #[inline]
     fn alert(&mut self, alert: &Alert) {
+        self.told += 1;
         self.alerts.send(alert);
     }
 
     #[inline]
     fn applied(&mut self, applied: &Applied) {
-        self.applied.send(applied);
+        self.applied.send(&Applied { alerts: self.told, ..*applied });
     }
 
     #[inline]
@@ -102,7 +105,7 @@ impl MatcherAgent {
     /// Shard number `number` between its rings.
     pub fn new(number: usize, shard: Shard, rings: MatcherRings, clock: Clock) -> MatcherAgent {
         let MatcherRings { market, rules, alerts, applied } = rings;
-        let out = Out { alerts: Way::new(alerts), applied: Way::new(applied), clock };
+        let out = Out { alerts: Way::new(alerts), told: 0, applied: Way::new(applied), clock };
         let (name, commands) = (format!("matcher-{number}"), Vec::with_capacity(COMMANDS_PER_CYCLE));
         MatcherAgent { name, shard, ahead: Ahead::default(), market, rules, commands, out }
     }

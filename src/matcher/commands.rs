@@ -77,6 +77,8 @@ impl Shard {
             sequence: moment.sequence + 1,
             feed_time: moment.feed_time,
             feed_session: self.session,
+            // Who sends it on counts them.
+            alerts: 0,
             outcome,
         });
     }

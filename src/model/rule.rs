@@ -333,6 +333,8 @@ pub struct Applied {
     pub feed_time: Nanos,
     /// The feed's session that `sequence` counts in; spaces before the first one.
     pub feed_session: [u8; 10],
+    /// Alerts that the shard had told before it, those that the command caused among them.
+    pub alerts: u64,
     /// What became of it.
     pub outcome: Outcome,
 }

@@ -246,6 +246,7 @@ fn stages(number: usize, input: &Input) -> (MatcherAgent, Door, Receiver<Alert>)
         sequence: 0,
         feed_time: 0,
         feed_session: [b' '; 10],
+        alerts: 0,
         outcome: Outcome::UserRemoved { count: 0 },
     };
     let (market, market_end) = ring(MARKET_RING, MarketEvent::new(Action::Clock));

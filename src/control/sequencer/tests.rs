@@ -14,7 +14,7 @@ fn set(id: u64, symbol: &str) -> Request {
 }
 
 fn applied(ordinal: u64, sequence: u64, outcome: Outcome) -> Applied {
-    Applied { ordinal, sequence, feed_time: sequence * 10, feed_session: *b"S000000001", outcome }
+    Applied { ordinal, sequence, feed_time: sequence * 10, feed_session: *b"S000000001", alerts: 0, outcome }
 }
 
 fn place(sequence: u64) -> Place {

@@ -154,3 +154,14 @@ fn without_room_nothing_is_taken_and_nothing_is_lost() {
     bench.settle();
     assert_eq!((bench.log.next(0), bench.intake.counts().alerts), (2_001, 2_000));
 }
+
+#[test]
+fn what_waits_behind_the_naming_of_a_broken_print_is_not_logged_yet() {
+    let mut bench = Bench::new(1 << 20, 16);
+    (1..=3).for_each(|version| assert!(bench.rings[0].send(fired(7, version))));
+    assert!(bench.rings[0].send(broken(7)) && bench.rings[0].send(fired(8, 4)) && bench.rings[1].send(fired(9, 1)));
+    bench.cycle();
+    assert_eq!(bench.intake.logged().collect::<Vec<_>>(), [4, 1]);
+    bench.settle();
+    assert_eq!(bench.intake.logged().collect::<Vec<_>>(), [5, 1]);
+}

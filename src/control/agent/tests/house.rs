@@ -44,7 +44,14 @@ impl Shard {
         for command in commands {
             for outcome in self.apply(command.command) {
                 let (ordinal, feed_session) = (command.ordinal, FEED);
-                self.owed.push_back(Applied { ordinal, sequence: ordinal + 1000, feed_time: 5, feed_session, outcome });
+                self.owed.push_back(Applied {
+                    ordinal,
+                    sequence: ordinal + 1000,
+                    feed_time: 5,
+                    feed_session,
+                    alerts: 0,
+                    outcome,
+                });
             }
         }
         while let Some(applied) = self.owed.front() {
@@ -200,7 +207,7 @@ impl House {
         change(&mut settings);
         let command = RuleCommand { ordinal: 0, feed_time: 0, command: Command::RemoveUser { account: 0, user: 0 } };
         let outcome = Outcome::Removed { version: 0 };
-        let applied = Applied { ordinal: 0, sequence: 0, feed_time: 0, feed_session: FEED, outcome };
+        let applied = Applied { ordinal: 0, sequence: 0, feed_time: 0, feed_session: FEED, alerts: 0, outcome };
         let (mut senders, mut receivers, mut made) = (vec![], vec![], vec![]);
         for _ in 0..shards {
             let (commands, taken) = ring(256, command);
