@@ -180,16 +180,12 @@ impl Engine {
     /// Stops it from the source to the sink. What was read from the feed is matched, what was fired is logged and, as far as
     /// clients read it, sent.
     pub fn stop(self) {
-        let matchers = (0..self.plan.shards).map(Role::Matcher);
-        // TLS after both ports: it still brings their clients what they are owed.
-        let last = [Role::Gateway, Role::Tls, Role::Journal];
-        let order = [Role::Feed, Role::Control].into_iter().chain(matchers).chain(last);
-        for role in order {
+        for (role, drains) in stop_order(self.plan.shards) {
             let Some((thread, agent)) = self.place_of(role) else { continue };
-            if role == Role::Feed {
-                thread.close(agent)
-            } else {
+            if drains {
                 thread.drain(agent)
+            } else {
+                thread.close(agent)
             }
             while !thread.is_closed(agent) && !thread.is_finished() {
                 std::thread::sleep(STOP_POLL);
@@ -218,6 +214,15 @@ impl Engine {
         let agent = self.plan.threads[thread].roles.iter().position(|other| *other == role)?;
         Some((&self.threads[thread], agent))
     }
+}
+
+/// The agents from the source to the sink, and whether each works off what is left before it closes: all but the source do.
+pub fn stop_order(shards: usize) -> impl Iterator<Item = (Role, bool)> {
+    let matchers = (0..shards).map(Role::Matcher);
+    // TLS after both ports: it still brings their clients what they are owed.
+    let last = [Role::Gateway, Role::Tls, Role::Journal];
+    let order = [Role::Feed, Role::Control].into_iter().chain(matchers).chain(last);
+    order.map(|role| (role, role != Role::Feed))
 }
 
 /// Locks what was reserved, if it is to be. Returns what could not be had.

@@ -175,15 +175,40 @@ impl World {
         }
     }
 
+    /// A command as a live engine carried it out: its shard knew this feed time, and gave a set this version. Shards differ in what they
+    /// know of feed time, so `has_expired` says of which versions of the key it had told that they have; and a set that a crash took
+    /// back may have used up a version.
+    pub fn command_live(
+        &mut self,
+        command: &Command,
+        feed_time: u64,
+        version: Option<u64>,
+        has_expired: impl Fn(u64) -> bool,
+    ) {
+        let shared = std::mem::replace(&mut self.feed_time, feed_time);
+        let is_its = |rule: &Rule, expired| rule.key == command.key && has_expired(rule.version) == expired;
+        if let Some(i) = self.expired.iter().position(|rule| is_its(rule, false)) {
+            let rule = self.expired.remove(i);
+            self.rules.push(rule);
+        }
+        if let Some(i) = self.rules.iter().position(|rule| is_its(rule, true)) {
+            let rule = self.rules.remove(i);
+            self.expired.push(rule);
+        }
+        if let Some(version) = version {
+            let next = self.versions.entry(command.key.symbol.clone()).or_insert(0);
+            assert!(version > *next, "version {version} of {} comes twice", command.key.symbol);
+            *next = version - 1;
+        }
+        self.command(command);
+        self.feed_time = shared;
+    }
+
     /// A well-formed message.
     pub fn message(&mut self, sequence: u64, m: &Message<'_>) -> Effect {
         // "A rule has expired as soon as feed time, the present message included, is at or after `expires_at`"
         self.feed_time = self.feed_time.max(m.ts());
-        let feed_time = self.feed_time;
-        let (expired, live) =
-            self.rules.drain(..).partition(|r: &Rule| r.spec.expires_at.is_some_and(|e| feed_time >= e));
-        self.rules = live;
-        self.expired.extend::<Vec<Rule>>(expired);
+        self.expire();
         if m.kind() == b'B' {
             self.bust(sequence, m);
         }
@@ -202,6 +227,14 @@ impl World {
             }
         }
         effect
+    }
+
+    fn expire(&mut self) {
+        let feed_time = self.feed_time;
+        let (expired, live) =
+            self.rules.drain(..).partition(|r: &Rule| r.spec.expires_at.is_some_and(|e| feed_time >= e));
+        self.rules = live;
+        self.expired.extend::<Vec<Rule>>(expired);
     }
 
     /// A value of a signal: every rule of the symbol is looked at.
@@ -264,6 +297,7 @@ impl World {
     /// "For `expired`: sequence 0 and `ts_event` = the expiry; such rows come last, ordered by (`ts_event`, account,
     /// user, symbol, slot, version)."
     pub fn end(&mut self) {
+        self.expire();
         let mut expired = std::mem::take(&mut self.expired);
         expired.sort_by_key(|r| {
             let Key { account, user, symbol, slot } = r.key.clone();

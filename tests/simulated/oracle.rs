@@ -1,0 +1,342 @@
+//! The whole run once more by the naive `replay`: what the journal has of commands, at the places that were told, over all messages of
+//! the feed. What all lives together have logged must be its rows.
+//!
+//! Not compared are keys for which the documents promise less: those with a set that a crash took back after the log had told of it
+//! (its owner was told "replaced", and the earlier rule stays), and those whose `wait` or `reject` rule had seen no value when
+//! a life ended (whether it had seen one later is not written down).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use hairtrigger::control::wire::{Answer, Ask, Body};
+use hairtrigger::gateway::wire::{Kind, RuleMessage};
+use hairtrigger::model::{ChangeKind, NEVER, OnSet, Price, Reason, RuleKey, RuleSpec, RuleState, Symbol, flag};
+
+use super::ACCOUNTS;
+use super::house::midnight;
+use super::ledger::{self, Key, Ledger, key, key_of, place};
+use crate::naive::itch;
+use crate::naive::rules::{self as naive_rules, Spec};
+use crate::naive::world::World;
+
+/// A row of an events file, in parts.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Row {
+    key: Key,
+    text: String,
+}
+
+/// What a comparison came to.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Compared {
+    pub rows: usize,
+    pub keys_left_out: usize,
+}
+
+/// A command where it took effect.
+struct Effective {
+    key: Key,
+    at: u64,
+    /// Twice the ordinal; one more for what was refused right behind it.
+    order: u64,
+    feed_time: u64,
+    version: Option<u64>,
+    refused: Option<&'static str>,
+    command: naive_rules::Command,
+}
+
+/// Compares; panics with the first difference. `STORY` in the environment, a key as a failure shows it, tells that key's story.
+pub fn compare(ledger: &Ledger, messages: &[Vec<u8>], log: &[RuleMessage], lives: usize) -> Compared {
+    let left_out = left_out(ledger, log, lives);
+    if let Ok(wanted) = std::env::var("STORY") {
+        let keys: BTreeSet<Key> = log.iter().map(key_of).filter(|key| format!("{key:?}") == wanted).collect();
+        keys.into_iter().for_each(|key| eprintln!("{}", story(key, ledger, log)));
+    }
+    let commands = effective(ledger, log);
+    let expected = expected(&commands, messages, log, &left_out);
+    let told = told(log);
+    let of = |rows: Vec<Row>| -> Vec<Row> { rows.into_iter().filter(|row| !left_out.contains(&row.key)).collect() };
+    let (expected, told) = (of(expected), of(told));
+    if let Some(at) = (0..expected.len().max(told.len())).find(|at| expected.get(*at) != told.get(*at)) {
+        let around = |rows: &[Row]| {
+            let from = at.saturating_sub(2).min(rows.len());
+            rows[from..rows.len().min(at + 3)].iter().map(|row| format!("\n    {}", row.text)).collect::<String>()
+        };
+        let (around_expected, around_told) = (around(&expected), around(&told));
+        let keys: BTreeSet<Key> = [expected.get(at), told.get(at)].into_iter().flatten().map(|row| row.key).collect();
+        let stories: String = keys.into_iter().map(|key| story(key, ledger, log)).collect();
+        let latest = messages.iter().zip(1..).filter_map(|(m, n)| Some((itch::check(m).ok()?.ts(), n))).max();
+        eprintln!("the latest stamp and its message: {latest:?}");
+        panic!("row {at} differs\n  expected:{around_expected}\n  told:{around_told}{stories}");
+    }
+    Compared { rows: told.len(), keys_left_out: left_out.len() }
+}
+
+/// All that is known of a key, for the one who looks for the reason.
+fn story(key: Key, ledger: &Ledger, log: &[RuleMessage]) -> String {
+    let mut out = format!("\n  the story of {key:?}:");
+    for (id, asked) in &ledger.asked {
+        let (Ask::Set(of, _) | Ask::Remove(of, _)) = asked.ask else { continue };
+        if ledger::key(asked.account, &of) == key {
+            out += &format!("\n    asked {id} in life {:?}: {:?}, answer {:?}", asked.life, asked.ask, asked.answer);
+        }
+    }
+    for (life, change) in &ledger.changes {
+        if ledger::key(usize::from(change.key.account), &change.key) == key {
+            out += &format!("\n    journal of life {life}: {change:?}");
+        }
+    }
+    for message in log.iter().filter(|message| key_of(message) == key) {
+        let RuleMessage { kind, reason, flags, version, sequence, ordinal, ts_event, .. } = message;
+        out += &format!(
+            "\n    log {kind:?} {reason:?} flags {flags} version {version} at {sequence} by {ordinal}, {}",
+            day_time(*ts_event)
+        );
+    }
+    out
+}
+
+fn left_out(ledger: &Ledger, log: &[RuleMessage], lives: usize) -> BTreeSet<Key> {
+    let (mut sets, mut ordinals, mut out) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    for (life, change) in &ledger.changes {
+        let key = key(usize::from(change.key.account), &change.key);
+        ordinals.insert((key, change.ordinal));
+        if let ChangeKind::Set(spec, state) = change.kind {
+            sets.insert((key, change.version));
+            if state == RuleState::Unknown && spec.on_set != OnSet::Fire && *life + 1 < lives {
+                out.insert(key);
+            }
+        }
+    }
+    for message in log {
+        let key = key_of(message);
+        let is_replaced = message.kind == Kind::Ended && message.reason == Reason::Replaced;
+        if !sets.contains(&(key, message.version)) || is_replaced && !ordinals.contains(&(key, message.ordinal)) {
+            out.insert(key);
+        }
+    }
+    out
+}
+
+/// The journal's commands, removes that only the log has, and what was refused.
+fn effective(ledger: &Ledger, log: &[RuleMessage]) -> Vec<Effective> {
+    let mut commands: Vec<Effective> = vec![];
+    let (mut removed, mut sets) = (BTreeMap::new(), BTreeSet::new());
+    let mut ordinals: BTreeMap<u64, u64> = BTreeMap::new();
+    for (_, change) in &ledger.changes {
+        let (version, command) = match change.kind {
+            ChangeKind::Set(spec, _) => {
+                ordinals.insert(spec.tag, change.ordinal);
+                sets.insert((change.key.symbol.0, change.version));
+                (Some(change.version), set(&change.key, &spec, spec.tag))
+            }
+            ChangeKind::Removed => {
+                removed.insert((change.key.symbol.0, change.version), change.ordinal);
+                (None, remove(&change.key))
+            }
+        };
+        let (at, order) = (change.feed_sequence, 2 * change.ordinal);
+        let key = key(usize::from(change.key.account), &change.key);
+        commands.push(Effective {
+            key,
+            at,
+            order,
+            feed_time: day_time(change.feed_time),
+            version,
+            refused: None,
+            command,
+        });
+    }
+    for message in log.iter().filter(|message| message.kind == Kind::Ended && message.reason == Reason::Removed) {
+        let version = (message.symbol.0, message.version);
+        if removed.contains_key(&version) || !sets.contains(&version) {
+            continue;
+        }
+        let key = RuleKey {
+            user: message.user,
+            symbol: message.symbol,
+            slot: message.slot,
+            account: ledger::key_of(message).0 as u16,
+        };
+        let (at, order, feed_time) = (message.sequence, 2 * message.ordinal, day_time(message.ts_event));
+        let command = remove(&key);
+        commands.push(Effective { key: key_of(message), at, order, feed_time, version: None, refused: None, command });
+    }
+    let mut latest: BTreeMap<(usize, Symbol), u64> = BTreeMap::new();
+    for (id, asked) in &ledger.asked {
+        let (Ask::Set(key, _) | Ask::Remove(key, _)) = asked.ask else { continue };
+        let latest = latest.entry((asked.account, key.symbol)).or_default();
+        let ordinal = match asked.answer.map(|answer| answer.body) {
+            Some(Body::RemoveDone { version, .. }) => removed.get(&(key.symbol.0, version)),
+            _ => ordinals.get(id),
+        };
+        *latest = ordinal.copied().unwrap_or(*latest);
+        let Some((answer, reason)) = asked.answer.and_then(refusal) else { continue };
+        let key = RuleKey { account: asked.account as u16, ..key };
+        let command = match asked.ask {
+            Ask::Set(_, spec) => set(&key, &spec, *id),
+            _ => remove(&key),
+        };
+        let place = place(&answer).expect("refusals have a place");
+        let (at, order, feed_time) = (place.sequence, 2 * *latest + 1, day_time(place.feed_time));
+        let key = ledger::key(asked.account, &key);
+        commands.push(Effective { key, at, order, feed_time, version: None, refused: Some(reason), command });
+    }
+    commands.sort_by_key(|command| (command.at, command.order));
+    commands
+}
+
+/// A refusal that `replay` knows too.
+fn refusal(answer: Answer) -> Option<(Answer, &'static str)> {
+    let Body::Refused { code, .. } = answer.body else { return None };
+    let reason = match code.to_string().as_str() {
+        "unknown_key" => "unknown_key",
+        "already_true" => "already_true",
+        "expired" => "expired",
+        other => panic!("a refusal that should not be: {other}"),
+    };
+    Some((answer, reason))
+}
+
+fn expected(commands: &[Effective], messages: &[Vec<u8>], log: &[RuleMessage], left_out: &BTreeSet<Key>) -> Vec<Row> {
+    let expired = log.iter().filter(|it| it.kind == Kind::Ended && it.reason == Reason::Expired);
+    let expired: BTreeSet<(u64, u64)> = expired.map(|it| (it.symbol.0, it.version)).collect();
+    let mut world = World::default();
+    let mut commands = commands.iter().peekable();
+    for (sequence, bytes) in (1..).zip(messages) {
+        while let Some(effective) = commands.next_if(|command| command.at <= sequence) {
+            carry_out(&mut world, effective, &expired, left_out);
+        }
+        if let Ok(message) = itch::check(bytes) {
+            world.message(sequence, &message);
+        }
+    }
+    commands.for_each(|effective| carry_out(&mut world, effective, &expired, left_out));
+    world.end();
+    let symbols = |text: &str| text.parse::<Symbol>().expect("a symbol").0;
+    let row = |line: &str| {
+        let fields: Vec<&str> = line.split(',').collect();
+        let number = |at: usize| fields[at].parse().expect("a number");
+        let account = ACCOUNTS.iter().position(|account| *account == fields[5]).expect("an account");
+        let text = line.replace("alert,initial", "alert,cross");
+        Row { key: (account, number(6), symbols(fields[7]), number(8) as u32), text }
+    };
+    let is_told = |line: &&str| !line.contains(",rejected,") && !line.contains(",busted,");
+    world.rows.lines().filter(is_told).map(row).collect()
+}
+
+/// What it comes to must be what was answered.
+fn carry_out(world: &mut World, effective: &Effective, expired: &BTreeSet<(u64, u64)>, left_out: &BTreeSet<Key>) {
+    let before = world.rows.len();
+    let command = naive_rules::Command { at: effective.at, ..effective.command.clone() };
+    // A set that was refused has left the rule of its key alone, whatever became of it later.
+    let is_refused_set = effective.refused.is_some() && command.set.is_some();
+    let has_expired = |version| !is_refused_set && expired.contains(&(effective.key.2, version));
+    world.command_live(&command, effective.feed_time, effective.version, has_expired);
+    let rows = &world.rows[before..];
+    let refused = rows.split_once(",rejected,").map(|(_, rest)| rest.split(',').next().expect("a reason"));
+    let Effective { at, refused: wanted, .. } = effective;
+    let is_left_out = left_out.contains(&effective.key);
+    assert!(
+        is_left_out || refused == *wanted,
+        "{refused:?} and not {wanted:?} at {at}: {:?} {command:?}",
+        effective.key
+    );
+}
+
+/// What the log tells, in the order of the contract.
+fn told(log: &[RuleMessage]) -> Vec<Row> {
+    let is_row = |it: &&RuleMessage| matches!(it.kind, Kind::Alert | Kind::Ended);
+    let is_expired = |it: &&RuleMessage| it.kind == Kind::Ended && it.reason == Reason::Expired;
+    let (mut expired, mut rows): (Vec<&RuleMessage>, Vec<&RuleMessage>) =
+        log.iter().filter(is_row).partition(is_expired);
+    rows.sort_by_key(|it| (it.sequence, if it.ordinal == 0 { u64::MAX } else { it.ordinal }));
+    expired
+        .sort_by_key(|it| (it.ts_event, ACCOUNTS[key_of(it).0], it.user, it.symbol.to_string(), it.slot, it.version));
+    rows.into_iter().chain(expired).map(row).collect()
+}
+
+fn row(it: &RuleMessage) -> Row {
+    let (event, reason) = match it.kind {
+        Kind::Alert => ("alert", "cross"),
+        _ => ("ended", it.reason.name()),
+    };
+    let is_expired = it.reason == Reason::Expired;
+    let (sequence, ts) = (if is_expired { 0 } else { it.sequence }, day_time(it.ts_event));
+    let last = u8::from(it.flags & flag::LAST != 0);
+    let price = if it.kind == Kind::Ended { String::new() } else { it.price.to_string() };
+    let key = key_of(it);
+    let (account, signal, when) = (ACCOUNTS[key.0], it.signal.name(), it.comparison.name());
+    let text = format!(
+        "{sequence},{ts},{event},{reason},{last},{account},{},{},{},{},{},{signal},{when},{},{price}",
+        it.user, it.symbol, it.slot, it.version, it.tag, it.threshold
+    );
+    Row { key, text }
+}
+
+fn day_time(utc: u64) -> u64 {
+    utc.saturating_sub(midnight())
+}
+
+fn naive_key(key: &RuleKey) -> naive_rules::Key {
+    let account = ACCOUNTS[usize::from(key.account)].to_string();
+    naive_rules::Key { account, user: key.user, symbol: key.symbol.to_string(), slot: key.slot.into() }
+}
+
+fn remove(key: &RuleKey) -> naive_rules::Command {
+    naive_rules::Command { at: 0, key: naive_key(key), tag: 0, set: None }
+}
+
+fn set(key: &RuleKey, spec: &RuleSpec, tag: u64) -> naive_rules::Command {
+    use hairtrigger::model::{Comparison, Fire, Signal};
+    let spec = Spec {
+        signal: match spec.signal {
+            Signal::Last => naive_rules::Signal::Last,
+            Signal::Bid => naive_rules::Signal::Bid,
+            Signal::Ask => naive_rules::Signal::Ask,
+            Signal::Mid => naive_rules::Signal::Mid,
+        },
+        when: match spec.comparison {
+            Comparison::Below => naive_rules::When::Below,
+            Comparison::Above => naive_rules::When::Above,
+            Comparison::AtOrBelow => naive_rules::When::AtOrBelow,
+            Comparison::AtOrAbove => naive_rules::When::AtOrAbove,
+        },
+        threshold: spec.threshold.0.into(),
+        repeat: spec.fire == Fire::Repeat,
+        on_set: match spec.on_set {
+            OnSet::Fire => naive_rules::OnSet::Fire,
+            OnSet::Wait => naive_rules::OnSet::Wait,
+            OnSet::Reject => naive_rules::OnSet::Reject,
+        },
+        rearm: spec.rearm.0.into(),
+        cooldown_ns: spec.cooldown,
+        max_fires: spec.max_fires.into(),
+        expires_at: (spec.expires_at != NEVER).then(|| day_time(spec.expires_at)),
+    };
+    naive_rules::Command { at: 0, key: naive_key(key), tag, set: Some(spec) }
+}
+
+/// What a row of a generated rules file asks; `None`: a rule that expires at midnight, which a live engine takes before the first stamp.
+pub fn ask(command: &naive_rules::Command, id: u64) -> Option<(usize, Ask)> {
+    use hairtrigger::model::{Comparison, Fire, Signal};
+    let account = ACCOUNTS.iter().position(|account| *account == command.key.account).expect("an account");
+    let symbol = command.key.symbol.parse().expect("a symbol");
+    let key = RuleKey { user: command.key.user, symbol, slot: command.key.slot as u32, account: 0 };
+    let Some(spec) = &command.set else { return Some((account, Ask::Remove(key, id))) };
+    if spec.expires_at == Some(0) {
+        return None;
+    }
+    let spec = RuleSpec {
+        threshold: Price(spec.threshold as i64),
+        rearm: Price(spec.rearm as i64),
+        cooldown: spec.cooldown_ns,
+        expires_at: spec.expires_at.map_or(NEVER, |at| midnight() + at),
+        tag: id,
+        max_fires: spec.max_fires as u32,
+        signal: Signal::ALL[spec.signal as usize],
+        comparison: Comparison::ALL[spec.when as usize],
+        fire: if spec.repeat { Fire::Repeat } else { Fire::Once },
+        on_set: [OnSet::Fire, OnSet::Wait, OnSet::Reject][spec.on_set as usize],
+    };
+    Some((account, Ask::Set(key, spec)))
+}
