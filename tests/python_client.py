@@ -47,8 +47,12 @@ def refused(connection, message, code, field=None):
     return answer
 
 
+guessers = (f"127.0.2.{host}" for host in range(1, 255))
+
+
 def login_refused(address, reason, *login, tail=b""):
-    connection = Connection(address)
+    """A wrong user or password comes from an address of its own: from one address too many would be held off."""
+    connection = Connection(address, source=next(guessers) if reason == "A" else None)
     try:
         connection.login(*login, tail=tail)
     except Rejected as rejected:

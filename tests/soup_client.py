@@ -44,7 +44,7 @@ def login_packet(user, password, session=b"", sequence=b"1", tail=b""):
 class Connection:
     """One TCP connection. `next` is the number of the next sequenced message, `session` the ten bytes of Login Accepted."""
 
-    def __init__(self, address, beats=True, receive_buffer=None):
+    def __init__(self, address, beats=True, receive_buffer=None, source=None):
         self.beats = beats
         self.session = None
         self.next = None
@@ -59,6 +59,8 @@ class Connection:
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(DEADLINE_S)
+        if source:
+            self.socket.bind((source, 0))
         self.socket.connect(address)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.setblocking(False)
