@@ -211,7 +211,9 @@ const TLS: &[(&str, &str, &str)] = &[
 #[test]
 fn tls_is_whole_or_refused() {
     for (lines, names, expected) in TLS {
-        let text = format!("clients.allow_plain_passwords = true\n{LEAST}certificates = [{names}]\n[tls]\ncertificate = \"c\"\nkey = \"k\"\n{lines}\n");
+        let text = format!(
+            "clients.allow_plain_passwords = true\n{LEAST}certificates = [{names}]\n[tls]\ncertificate = \"c\"\nkey = \"k\"\n{lines}\n"
+        );
         match parse(&text) {
             Ok(config) => assert!(expected.is_empty() && config.tls.is_some(), "{lines}"),
             Err(error) => {
