@@ -48,6 +48,13 @@ pub struct Day {
     pub sessions: Vec<[u8; 10]>,
 }
 
+impl Day {
+    /// True when the journal is kept only from a place within this session on: what was told before that is not given again.
+    pub fn is_cut(&self) -> bool {
+        self.before.symbols.iter().any(|past| past.feed_session == self.session && past.feed_session != BLANK)
+    }
+}
+
 /// A session's id as text.
 pub fn session_name(id: &[u8; 10]) -> String {
     String::from_utf8_lossy(id).trim_end().to_string()

@@ -61,6 +61,9 @@ impl PastArgs {
         } else if names.len() > 1 {
             eprintln!("note: session {} of {}", session_name(&day.session), names.join(", "));
         }
+        if day.is_cut() {
+            eprintln!("note: the journal is kept from within this session on: what happened before is not given again");
+        }
         Ok(day)
     }
 

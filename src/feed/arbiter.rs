@@ -113,7 +113,7 @@ impl Arbiter {
 
     /// True while the consumer refuses what is next.
     pub fn is_stalled(&self) -> bool {
-        self.window.has(self.expected) || self.owes()
+        (self.window.has(self.expected) && !self.is_recalled()) || self.owes()
     }
 
     /// Says which number a recorded file has next, to be offered as [`Line::File`]; `None`: there is nothing more in it.
@@ -288,8 +288,11 @@ impl Arbiter {
         for message in &mut blocks {
             if sequence < self.expected || self.window.has(sequence) {
                 known += 1;
-                if line == Line::File {
+                if line == Line::File && sequence >= self.expected {
                     self.compare(sequence, message);
+                    if flows && sequence == self.expected {
+                        self.release_next(down);
+                    }
                 }
             } else if flows && sequence == self.expected && down.message(sequence, now, message) {
                 self.expected += 1;
@@ -381,19 +384,29 @@ impl Arbiter {
     /// Gives out held messages as far as they follow on each other.
     #[inline]
     fn release<D: Downstream>(&mut self, down: &mut D) {
-        if self.window.held() == 0 || self.owes() {
+        // What a file has too is compared with it first.
+        if self.window.held() == 0 || self.owes() || self.is_recalled() {
             return;
         }
         for _ in 0..RELEASED_PER_CYCLE {
-            let Some((ts_recv, message)) = self.window.get(self.expected) else { return };
-            if !down.message(self.expected, ts_recv, message) {
+            if !self.release_next(down) {
                 return;
             }
-            self.counts.messages += 1;
-            self.counts.bytes += message.len() as u64;
-            self.window.remove(self.expected);
-            self.expected += 1;
         }
+    }
+
+    /// Gives out the message expected; false when it is not held, or is refused.
+    #[inline]
+    fn release_next<D: Downstream>(&mut self, down: &mut D) -> bool {
+        let Some((ts_recv, message)) = self.window.get(self.expected) else { return false };
+        if !down.message(self.expected, ts_recv, message) {
+            return false;
+        }
+        self.counts.messages += 1;
+        self.counts.bytes += message.len() as u64;
+        self.window.remove(self.expected);
+        self.expected += 1;
+        true
     }
 
     #[inline]

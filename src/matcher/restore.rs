@@ -8,8 +8,11 @@ impl Shard {
     /// Offline, after a journal: a command's feed time is what its shard knew when it was carried out, and counts for it
     /// alone. What another shard's messages told of the time is not known here, so nothing expires before a message or a
     /// command of its symbol comes upon it, or [`Self::end_journal`] does: what is told is the same.
-    pub fn follow_journal(&mut self) {
+    /// What a symbol that was put back is known to have seen of `session` fires nothing again.
+    pub fn follow_journal(&mut self, session: [u8; 10]) {
         self.follows_journal = true;
+        self.session = session;
+        self.symbols.begin_session(session);
     }
 
     /// Tells all rules that have expired by now.

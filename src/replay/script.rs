@@ -20,6 +20,8 @@ pub struct Script {
     pub symbols: Vec<RestoredSymbol>,
     /// What is added to the feed's stamps. A rules file's times are times of day: nothing.
     pub midnight: Nanos,
+    /// The feed's session, of a journal's day.
+    pub session: [u8; 10],
     /// True when it comes from a journal.
     pub is_journal: bool,
 }
@@ -48,6 +50,7 @@ impl Script {
             rules: day.before.rules,
             symbols: day.before.symbols,
             midnight,
+            session: day.session,
             is_journal: true,
         }
     }

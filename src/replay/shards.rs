@@ -133,7 +133,7 @@ impl ReplayShards {
         }
         let follows_journal = script.is_journal;
         if follows_journal {
-            shards.iter_mut().for_each(|shard| shard.follow_journal());
+            shards.iter_mut().for_each(|shard| shard.follow_journal(script.session));
         }
         let collected = || Collected { told: vec![], follows_journal };
         let place = match (shards.pop(), shards.is_empty()) {

@@ -100,4 +100,17 @@ mod tests {
         let machine = Clock::machine();
         assert!(machine.now() <= machine.now());
     }
+
+    /// What a jump of the wall clock looks like to a clock that was tied before it: an hour's difference, which stays.
+    #[test]
+    fn the_wall_clock_is_asked_once() {
+        const HOUR: Nanos = 3_600_000_000_000;
+        let origin = Instant::now();
+        for origin_utc in [HOUR, u64::MAX / 2] {
+            let clock = Clock::Machine { origin, origin_utc };
+            let (before, now, after) = (origin.elapsed(), clock.now(), origin.elapsed());
+            let since = now - origin_utc;
+            assert!((before.as_nanos()..=after.as_nanos()).contains(&u128::from(since)));
+        }
+    }
 }
