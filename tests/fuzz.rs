@@ -1,6 +1,7 @@
 //! Every parser of outside bytes under seeded mutations of valid inputs, and again what a fuzzer once found.
 //!
-//! `FUZZ_ROUNDS=100000 cargo test --release --test fuzz` runs more of them.
+//! `FUZZ_ROUNDS=100000 cargo test --release --test fuzz` runs more of them; `FUZZ_SEEDS=FOLDER` writes the inputs that they start from
+//! to `FOLDER/TARGET/`, for the fuzzer in `tools/fuzz` to start from too.
 
 #[path = "fuzz/entries.rs"]
 mod entries;
@@ -59,6 +60,17 @@ fn no_bytes_are_taken_wrongly() {
             });
         }
     });
+}
+
+#[test]
+fn seeds_are_written_for_who_asks() {
+    let Some(folder) = std::env::var_os("FUZZ_SEEDS").map(std::path::PathBuf::from) else { return };
+    for (name, _) in entries::ENTRIES {
+        std::fs::create_dir_all(folder.join(name)).expect("a folder that can be made");
+        for (number, seed) in seeds::of(name).into_iter().enumerate() {
+            std::fs::write(folder.join(name).join(format!("seed-{number}")), seed).expect("a folder of our own");
+        }
+    }
 }
 
 /// `tests/fuzz/found/TARGET-WHAT`: inputs that were taken wrongly once.
