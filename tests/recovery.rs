@@ -154,18 +154,21 @@ fn no_acknowledged_rule_is_lost_by_a_kill_when_snapshots_have_taken_the_journals
         let names = entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned());
         names.filter(|name| name.ends_with(ending)).collect()
     };
-    let mut seen = std::collections::BTreeSet::new();
+    let has_start = || files(".journal").contains(&format!("{:020}.journal", 1));
+    let (mut seen, mut lives) = (std::collections::BTreeSet::new(), 0);
     let small = "[journal]\nsegment_size = \"64KiB\"\nsnapshot_size = \"64KiB\"\nhistory_size = 0\n";
     kill_again_and_again(folder.path(), small, || {
         let deadline = std::time::Instant::now() + engine::DEADLINE;
-        while files(".snapshot").iter().all(|name| seen.contains(name)) {
-            assert!(std::time::Instant::now() < deadline, "no snapshot");
+        lives += 1;
+        // Most are killed when a snapshot is there and what it covers perhaps not gone yet; the last one when it is.
+        while files(".snapshot").iter().all(|name| seen.contains(name)) || (lives == 4 && has_start()) {
+            assert!(std::time::Instant::now() < deadline, "no snapshot, or the journal's start is still there");
             std::thread::yield_now();
         }
         seen.extend(files(".snapshot"));
     });
     assert!(seen.len() > 3, "{seen:?}");
-    assert!(!files(".journal").contains(&format!("{:020}.journal", 1)), "the journal's start is still there");
+    assert!(!has_start(), "the journal's start has come back");
     let verify = std::process::Command::new(env!("CARGO_BIN_EXE_hairtrigger"))
         .args(["journal", "verify"])
         .arg(&journal)
