@@ -138,6 +138,8 @@ pub const CONTROL_MESSAGE_SIZE_MAX: usize = 4_096;
 pub const CONTROL_RING_SIZE_MIN: usize = 1 << 18;
 /// Requests taken from one connection per duty cycle.
 pub const REQUESTS_PER_CYCLE: usize = 64;
+/// Connections that wait in the kernel to be accepted by a port; what Linux allows by default.
+pub const LISTEN_BACKLOG: i32 = 4_096;
 /// Connections that wait to be taken by the agent of their port, after another agent has accepted them.
 pub const ARRIVALS_MAX: usize = 64;
 /// Connections served per duty cycle.

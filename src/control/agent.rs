@@ -44,6 +44,7 @@ use crate::ring::{Receiver, Sender};
 use crate::soup::arrival::Arrival;
 use crate::soup::login::SessionId;
 use crate::soup::packet::SERVER_HEARTBEAT;
+use crate::sys::listener;
 use connection::{Connection, Ending, Farewell};
 use journaling::Journaling;
 
@@ -176,7 +177,7 @@ impl ControlAgent {
         applied: Vec<Receiver<Applied>>,
     ) -> io::Result<ControlAgent> {
         let poll = Poll::new()?;
-        let mut listener = TcpListener::bind(settings.listen)?;
+        let mut listener = listener::listen(settings.listen)?;
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
         Ok(ControlAgent {
             local_addr: listener.local_addr()?,

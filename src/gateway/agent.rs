@@ -45,6 +45,7 @@ use crate::soup::arrival::Arrival;
 use crate::soup::login::SessionId;
 use crate::sys::aside::Aside;
 use crate::sys::clock::Clock;
+use crate::sys::listener;
 
 pub use timed::WriteTimes;
 
@@ -179,7 +180,7 @@ impl GatewayAgent {
         intake.resume(&logs);
         let at_address = |error| OpenError::Listen { address: settings.listen, error };
         let poll = Poll::new().map_err(at_address)?;
-        let mut listener = TcpListener::bind(settings.listen).map_err(at_address)?;
+        let mut listener = listener::listen(settings.listen).map_err(at_address)?;
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE).map_err(at_address)?;
         Ok(GatewayAgent {
             poll,

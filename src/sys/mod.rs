@@ -6,6 +6,7 @@ pub mod boot;
 pub mod clock;
 pub mod descriptors;
 pub mod idle;
+pub mod listener;
 pub mod lock;
 pub mod memory;
 pub mod priority;

@@ -26,6 +26,7 @@ use crate::counts;
 use crate::limits;
 use crate::model::Nanos;
 use crate::soup::arrival::Arrival;
+use crate::sys::listener;
 use sessions::Session;
 
 /// Tokens from here on are sessions', two each: the client's socket and the inner one.
@@ -143,7 +144,7 @@ impl TlsAgent {
         let unspecified = SocketAddr::from(([0, 0, 0, 0], 0));
         let poll = Poll::new().map_err(|error| (unspecified, error))?;
         let open = |(index, (address, arrivals)): (usize, (SocketAddr, SyncSender<Arrival>))| {
-            let bound = TcpListener::bind(address).and_then(|mut listener| {
+            let bound = listener::listen(address).and_then(|mut listener| {
                 poll.registry().register(&mut listener, Token(index), Interest::READABLE)?;
                 Ok(Door { address: listener.local_addr()?, listener, arrivals, is_accepting: true })
             });
