@@ -27,7 +27,7 @@ fn main() {
         (0..accounts).map(|n| format!("a{n:05}").into_bytes().try_into().unwrap_or_default()).collect();
     let root = tempfile::tempdir().expect("a folder");
     let retention = Retention { size: 2 * size, time: u64::MAX };
-    let run = Run { boot: [1; 16], ts: 1 };
+    let run = Run { boot: [1; 16], ts: 1_000_000_000 };
     let open = || Logs::open(root.path(), segment_size as usize, retention, &names, run).expect("a log");
 
     let mut logs = open();
@@ -52,7 +52,7 @@ fn main() {
     let mut read = 0;
     let history = history::read(root.path(), LogPosition::default(), |_| read += 1).expect("a log");
     let recovery = start.stop();
-    assert!(history.is_whole && read == count);
+    assert!(history.is_whole && read == count, "{history:?}");
     let start = Stopwatch::start();
     let logs = open();
     let opening = start.stop();
