@@ -98,6 +98,10 @@ pub const WALK_PER_CYCLE: usize = 1_024;
 pub const BOOK_PLACES_PER_CYCLE: usize = 4_096;
 /// To put an order into a book costs as much as to look at so many places.
 pub const PLACES_PER_BOOKED_ORDER: usize = 16;
+/// Symbols of which a shard says in one duty cycle where they stand: some 3 us.
+pub const STANDINGS_PER_SLICE: usize = 32;
+/// A round through all symbols begins so long after the one before, in ns. After a kill what was not told yet is not known.
+pub const STANDINGS_INTERVAL: u64 = 5_000_000_000;
 /// Walks that a shard holds at most; one more waits in its rule ring.
 pub const WALKS_MAX: usize = 256;
 /// Alerts in a row that are stamped with one reading of the clock: the last of them about half a microsecond early.

@@ -28,6 +28,7 @@ fn apply(rules: &mut Rules, change: RuleChange) -> Vec<Outcome> {
             let state = RuleState::Unknown;
             vec![Outcome::Set { version: 1, state, value: None, replaced, symbol_unknown: true }]
         }
+        RuleChange::Tell { .. } => vec![Outcome::Told { cursor: None }],
         RuleChange::Remove(key, _) => match rules.remove(&place(&key)) {
             Some(rule) => vec![Outcome::Removed { version: rule.version }],
             None => vec![Outcome::Refused(Refusal::UnknownKey)],

@@ -89,6 +89,7 @@ impl Archive {
             accounts.number(account);
             recovery.journaled(*record, *account, change);
         }
+        self.standings.iter().for_each(|(_, standing)| recovery.standing(standing));
         self.logged.iter().for_each(|logged| recovery.logged(logged));
         let recovered = accounts.recovered(recovery);
         (accounts.names, recovered)
@@ -117,8 +118,13 @@ impl Archive {
             accounts.number(account);
             recovery.journaled(*record, *account, change);
         }
-        let later = sessions.iter().skip_while(|id| **id != session).copied().collect();
+        let later: Vec<[u8; 10]> = sessions.iter().skip_while(|id| **id != session).copied().collect();
         let first = self.changes.get(start).map_or(u64::MAX, |(_, _, change)| change.ordinal);
+        let first_record = self.changes.get(start).map_or(u64::MAX, |(record, ..)| *record);
+        let is_before = |id: [u8; 10]| id != session && !later.contains(&id);
+        let standings =
+            self.standings.iter().filter(|(record, told)| *record < first_record && is_before(told.feed_session));
+        standings.for_each(|(_, standing)| recovery.standing(standing));
         self.logged_before(session, later, first).for_each(|logged| recovery.logged(logged));
         let before = accounts.recovered(recovery);
         let of_day = &self.changes[start..end];

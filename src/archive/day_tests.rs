@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::journal::recovery::What;
-use crate::model::{ChangeKind, Comparison, Price, RuleSpec, RuleState, Signal, Symbol};
+use crate::model::{ChangeKind, Comparison, Price, RuleSpec, RuleState, Signal, Standing, Symbol};
 
 const ACCOUNT: AccountName = *b"demo  ";
 
@@ -94,6 +94,7 @@ fn after_a_restart_no_symbol_goes_back() {
 fn what_fired_before_the_day_does_not_stand_before_it_and_what_fired_in_it_does() {
     let mut archive = archive(&TWO_DAYS);
     let fired = |ordinal: u64, of: &str| Logged {
+        price: None,
         account: ACCOUNT,
         key: key(if ordinal == 3 { "B" } else { "A" }, ordinal as u32),
         version: ordinal,
@@ -108,4 +109,31 @@ fn what_fired_before_the_day_does_not_stand_before_it_and_what_fired_in_it_does(
     assert_eq!(shown(&archive.day(None)).0, [1, 2]);
     let (_, now) = archive.current();
     assert_eq!(now.rules.iter().map(|rule| rule.version).collect::<Vec<_>>(), [2, 4, 5, 6, 7]);
+}
+
+#[test]
+fn what_rules_had_seen_before_a_day_is_known_and_no_last_price() {
+    let mut archive = archive(&TWO_DAYS[..4]);
+    for (_, _, change) in &mut archive.changes {
+        let ChangeKind::Set(spec, _) = change.kind else { panic!("a set") };
+        change.kind = ChangeKind::Set(spec, RuleState::Unknown);
+    }
+    let stood = |record: u64, of: &str, seen: u64| {
+        let symbol = "A".parse().unwrap();
+        let last = Some(Price(60));
+        let place = (11 * record, 90_000, session(of));
+        let (feed_sequence, feed_time, feed_session) = place;
+        (
+            record,
+            Standing { symbol, feed_sequence, feed_time, feed_session, shard: 0, last, evaluated: [seen, 0, 0, 0] },
+        )
+    };
+    archive.standings = vec![stood(3, "S1", 1), stood(9, "S2", 4)];
+    let states = |day: &Day| -> Vec<(u64, RuleState)> {
+        day.before.rules.iter().map(|rule| (rule.version, rule.state)).collect()
+    };
+    let next = archive.day(Some(session("S2")));
+    assert_eq!(states(&next)[..2], [(1, RuleState::Clear), (2, RuleState::Unknown)]);
+    assert!(next.before.symbols.iter().all(|symbol| symbol.last.is_none()));
+    assert_eq!(archive.current().1.rules[1].state, RuleState::Clear);
 }

@@ -21,7 +21,7 @@ use crate::journal::restart;
 use crate::journal::scan::{self, ScanError};
 use crate::journal::snapshot::Snapshot;
 use crate::journal::storage::{Directory, Storage};
-use crate::model::{Change, LogPosition, Reason, RuleKey, flag};
+use crate::model::{Change, LogPosition, Reason, RuleKey, Standing, flag};
 
 pub use day::{Day, Placed, session_name};
 
@@ -56,6 +56,8 @@ pub struct Archive {
     pub base: Recovery,
     /// The journal's changes behind that, in its order, each with its record's sequence and its account.
     pub changes: Vec<(u64, AccountName, Change)>,
+    /// Where symbols stood, as the journal tells behind that, each with its record's sequence.
+    pub standings: Vec<(u64, Standing)>,
     /// What the logs tell of rules behind that, in their order.
     pub logged: Vec<Logged>,
     /// Logs that were read: without one nobody knows which rules have fired.
@@ -77,10 +79,10 @@ impl Archive {
             return Err(ArchiveError::NoJournal(journal.into()));
         }
         let mut archive = Archive::default();
-        let each = |record: &crate::journal::record::Record| {
-            if let Entry::Change(account, change) = record.entry {
-                archive.changes.push((record.sequence, account, change));
-            }
+        let each = |record: &crate::journal::record::Record| match record.entry {
+            Entry::Change(account, change) => archive.changes.push((record.sequence, account, change)),
+            Entry::Standing(standing) => archive.standings.push((record.sequence, standing)),
+            Entry::End => (),
         };
         let oldest = restart::oldest(&storage).map_err(failed)?;
         scan::scan_behind(&storage, oldest.as_ref().map(Snapshot::covers), 0, each).map_err(failed)?;
@@ -116,6 +118,7 @@ pub fn logged(message: &RuleMessage) -> Option<Logged> {
         feed_session: message.feed_session,
         feed_sequence: message.sequence,
         ts_event: message.ts_event,
+        price: (message.kind == Kind::Alert).then_some(message.price),
         what,
     })
 }

@@ -67,13 +67,14 @@ fn verify(directory: &Path) -> Result<ExitCode, Box<dyn Error>> {
 fn inspect(directory: &Path) -> Result<ExitCode, Box<dyn Error>> {
     let storage = Directory::existing(directory);
     let mut out = io::stdout().lock();
-    writeln!(out, "{:<30} {:>12} {:>9} {:>9}  end", "segment", "first", "set", "removed")?;
+    writeln!(out, "{:<30} {:>12} {:>9} {:>9} {:>9}  end", "segment", "first", "set", "removed", "standings")?;
     for name in storage.list()?.iter().filter(|name| name.ends_with(".journal")) {
         let bytes = storage.read(name)?;
         match Header::read(&bytes) {
             Ok(header) => {
-                let (set, removed, end) = count(&bytes);
-                writeln!(out, "{name:<30} {:>12} {set:>9} {removed:>9}  {end}", header.first_sequence)?;
+                let ([set, removed, standings], end) = count(&bytes);
+                let first = header.first_sequence;
+                writeln!(out, "{name:<30} {first:>12} {set:>9} {removed:>9} {standings:>9}  {end}")?;
             }
             Err(error) => writeln!(out, "{name:<30} {error}")?,
         }
@@ -97,14 +98,15 @@ fn inspect(directory: &Path) -> Result<ExitCode, Box<dyn Error>> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Sets, removals, and why the segment ends.
-fn count(bytes: &[u8]) -> (u64, u64, String) {
-    let (mut set, mut removed, mut closed) = (0, 0, false);
-    let Ok(mut reader) = Reader::new(bytes) else { return (0, 0, String::new()) };
+/// Sets, removals and records of where a symbol stands, and why the segment ends.
+fn count(bytes: &[u8]) -> ([u64; 3], String) {
+    let (mut set, mut removed, mut standings, mut closed) = (0, 0, 0, false);
+    let Ok(mut reader) = Reader::new(bytes) else { return ([0; 3], String::new()) };
     for record in reader.by_ref() {
         match record.entry {
             Entry::Change(_, change) if change.kind == ChangeKind::Removed => removed += 1,
             Entry::Change(..) => set += 1,
+            Entry::Standing(_) => standings += 1,
             Entry::End => closed = true,
         }
     }
@@ -115,5 +117,5 @@ fn count(bytes: &[u8]) -> (u64, u64, String) {
         Some(End::Damage(at)) => format!("DAMAGED at byte {at}: record {} had been on disk", reader.next_sequence()),
         Some(End::Unknown(at)) => format!("a record of a later version at byte {at}"),
     };
-    (set, removed, end)
+    ([set, removed, standings], end)
 }

@@ -15,6 +15,7 @@ mod admission;
 mod connection;
 mod journaling;
 mod serve;
+mod standings;
 #[cfg(test)]
 mod tests;
 
@@ -39,7 +40,7 @@ use crate::limits::{
     APPLIED_PER_CYCLE, CONNECTIONS_PER_CYCLE, CONTROL_POLL_INTERVAL, CONTROL_TIMER_INTERVAL, FAREWELL_DEADLINE,
     RULE_RING,
 };
-use crate::model::{Applied, Change, Nanos, RuleCommand};
+use crate::model::{Applied, Journaled, Nanos, RuleCommand};
 use crate::ring::{Receiver, Sender};
 use crate::soup::arrival::Arrival;
 use crate::soup::login::SessionId;
@@ -47,6 +48,7 @@ use crate::soup::packet::SERVER_HEARTBEAT;
 use crate::sys::listener;
 use connection::{Connection, Ending, Farewell};
 use journaling::Journaling;
+use standings::Standings;
 
 const LISTENER: Token = Token(0);
 /// Cycles after which readiness is asked for though the clock stood still, as a test's may.
@@ -143,6 +145,7 @@ pub struct ControlAgent {
     commands: Vec<Sender<RuleCommand>>,
     applied: Vec<Receiver<Applied>>,
     journaling: Journaling,
+    standings: Standings,
     /// Up while the alert log is nearly full: no new rules.
     log_full: Arc<AtomicBool>,
     counts: ControlCounts,
@@ -198,6 +201,7 @@ impl ControlAgent {
             commands,
             applied,
             journaling: Journaling::default(),
+            standings: Standings::default(),
             log_full: Arc::default(),
             counts: ControlCounts::default(),
             ts_poll: 0,
@@ -220,13 +224,18 @@ impl ControlAgent {
     /// `waits` answers leave at once. Ordinals go on behind `ordinal`, that of the newest command of earlier runs.
     pub fn journal(
         &mut self,
-        rings: (Sender<Change>, Receiver<u64>, usize),
+        rings: (Sender<Journaled>, Receiver<u64>, usize),
         logged: Vec<Receiver<u64>>,
         waits: bool,
         ordinal: u64,
     ) {
         self.journaling = Journaling::new(rings, logged, waits);
         self.sequencer.go_on(ordinal);
+    }
+
+    /// Asks the shards now and then, and before the end, where their symbols stand, for the journal.
+    pub fn ask_for_standings(&mut self) {
+        self.standings = Standings::new(self.commands.len());
     }
 
     /// Serves these connections too.
@@ -254,6 +263,7 @@ impl ControlAgent {
     /// Takes outcomes and turns them into answers, and releases those that were waiting for the journal.
     fn take_applied(&mut self) -> usize {
         let ControlAgent { applied, sequencer, logins, connected, connections, queue, counts, journaling, .. } = self;
+        let standings = &mut self.standings;
         let mut count = journaling.poll();
         while let Some((login, mark)) = journaling.next_due() {
             logins[login as usize].answers.release(mark);
@@ -261,10 +271,14 @@ impl ControlAgent {
         }
         for (shard, ring) in applied.iter_mut().enumerate() {
             count += ring.drain(APPLIED_PER_CYCLE.min(journaling.room()), |outcome| {
+                if let Some(standing) = standings.applied(shard, outcome) {
+                    let standing = standing.map(Journaled::Standing);
+                    return standing.into_iter().for_each(|standing| journaling.send(standing, outcome.alerts));
+                }
                 // The one place between applied and answered. The answer tells the shard's state, with all changes
                 // before it: so it waits for all of them, whether it makes one itself or not.
                 if let Some(change) = sequencer.change(shard, outcome) {
-                    journaling.send(change, outcome.alerts);
+                    journaling.send(Journaled::Change(change), outcome.alerts);
                 }
                 let Some(routed) = sequencer.applied(shard, outcome) else { return };
                 let login = &mut logins[routed.login as usize];
@@ -323,6 +337,8 @@ impl ControlAgent {
         }
         self.ts_timer = now;
         self.take_notice(now);
+        let ControlAgent { standings, commands, .. } = self;
+        standings.ask(now, &mut |shard, command| commands[shard].send(command));
         for slot in 0..self.connections.len() {
             let Some(connection) = &mut self.connections[slot] else { continue };
             let login = connection.login.map(|login| &self.logins[login as usize]);
@@ -388,13 +404,16 @@ impl Agent for ControlAgent {
         work
     }
 
-    /// Takes no request any more, answers what is in flight, sends what is owed and the end of the session: within
+    /// Takes no request any more, answers what is in flight, has the shards say where their symbols stand, sends what is owed and the end of the session: within
     /// [`FAREWELL_DEADLINE`], twice that at most.
     fn close(&mut self, now: Nanos) -> bool {
         let ts_close = *self.ts_close.get_or_insert(now + FAREWELL_DEADLINE);
         self.arrivals = None;
         self.do_work(now);
-        let is_idle = self.sequencer.is_idle() && self.journaling.is_idle();
+        let ControlAgent { standings, commands, sequencer, journaling, .. } = self;
+        let is_idle = sequencer.is_idle()
+            && standings.close(now, &mut |shard, command| commands[shard].send(command))
+            && journaling.is_idle();
         if !self.has_said_end && (is_idle || now >= ts_close) {
             self.say_end(now);
         }

@@ -177,7 +177,7 @@ impl Sequencer {
             Outcome::Refused(refusal) => {
                 (Body::Refused { place, code: refusal.into(), field: Field::None, retry_ms: 0 }, true)
             }
-            Outcome::UserRuleRemoved { .. } => return None,
+            Outcome::UserRuleRemoved { .. } | Outcome::Standing { .. } | Outcome::Told { .. } => return None,
             Outcome::UserRemoved { count } => (self.walk_step(login, place, None, count)?, true),
             Outcome::ListEnd { cursor } => (self.walk_step(login, place, cursor, 0)?, true),
         };

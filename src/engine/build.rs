@@ -31,7 +31,8 @@ use crate::limits::{ALERT_RING, APPLIED_RING, JOURNAL_RING, LOGGED_RING, MARKET_
 use crate::matcher::agent::{MatcherAgent, MatcherRings};
 use crate::matcher::shard::Shard;
 use crate::model::{
-    Action, Alert, AlertKind, Applied, Change, ChangeKind, Command, MarketEvent, Outcome, RuleCommand, RuleKey,
+    Action, Alert, AlertKind, Applied, Change, ChangeKind, Command, Journaled, MarketEvent, Outcome, RuleCommand,
+    RuleKey,
 };
 use crate::partition::{Partition, Shards};
 use crate::plan::Role;
@@ -208,6 +209,7 @@ where
     let waits = config.journal.durability != Durability::None;
     let changes = (change_sender, safe_receiver, slots.journal);
     control.journal(changes, logged_receivers, waits, past_rules.ordinal());
+    control.ask_for_standings();
 
     // TLS stands before control and the gateway, where it is configured.
     let secured = secured::open(config, roll.accounts(), &mut control, &mut gateway)?;
@@ -262,7 +264,7 @@ where
     Ok(Built { agents, addresses, granted, recovery: report, notes, reload, locks, stats, log_exhausted })
 }
 
-const NO_CHANGE: Change = Change {
+const NO_CHANGE: Journaled = Journaled::Change(Change {
     ordinal: 0,
     feed_sequence: 0,
     feed_time: 0,
@@ -271,7 +273,7 @@ const NO_CHANGE: Change = Change {
     key: RuleKey::NONE,
     version: 0,
     kind: ChangeKind::Removed,
-};
+});
 const NO_OUTCOME: Applied = Applied {
     ordinal: 0,
     sequence: 0,

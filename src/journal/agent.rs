@@ -1,4 +1,4 @@
-//! The journal's agent: changes in by a ring, and how many of them are safe out by another.
+//! The journal's agent: changes in by a ring (and where symbols stand), and how many of them are safe out by another.
 //!
 //! ```text
 //!   control --changes--> [ agent ] --batch--> [ worker: write, fdatasync ]
@@ -23,7 +23,7 @@ use crate::agent::Agent;
 use crate::counts;
 use crate::door::names::Names;
 use crate::limits::JOURNAL_RING;
-use crate::model::{Change, Nanos};
+use crate::model::{Journaled, Nanos};
 use crate::ring::{Receiver, Sender};
 use crate::sys::aside::{Aside, Worker};
 use crate::sys::clock::Clock;
@@ -46,7 +46,7 @@ counts! {
 
 /// The agent.
 pub struct JournalAgent {
-    changes: Receiver<Change>,
+    changes: Receiver<Journaled>,
     safe: Sender<u64>,
     accounts: Names,
     /// The one batch, while it is not at the disk.
@@ -68,7 +68,7 @@ impl JournalAgent {
     pub fn start<S: Storage + 'static>(
         writer: Writer<S>,
         accounts: Names,
-        (changes, safe): (Receiver<Change>, Sender<u64>),
+        (changes, safe): (Receiver<Journaled>, Sender<u64>),
         (clock, aside): (Clock, &Aside),
         failed: impl FnOnce(io::Error) + Send + 'static,
     ) -> io::Result<JournalAgent>
@@ -118,7 +118,10 @@ impl JournalAgent {
         batch.clear();
         let accounts = &mut self.accounts;
         let count = self.changes.drain(JOURNAL_RING, |change| {
-            batch.push(Entry::Change(accounts.of(change.key.account), *change));
+            batch.push(match change {
+                Journaled::Change(change) => Entry::Change(accounts.of(change.key.account), *change),
+                Journaled::Standing(standing) => Entry::Standing(*standing),
+            });
         });
         if count == 0 {
             self.batch = Some(batch);
@@ -198,14 +201,14 @@ fn to_disk_until_it_fails<S: Storage>(
 mod tests {
     use super::*;
     use crate::journal::record::Record;
-    use crate::journal::samples::change;
+    use crate::journal::samples::{change, standing};
     use crate::journal::scan::{self, Scanned};
     use crate::journal::storage::simulated::Disk;
     use crate::journal::writer::{Durability, Position, Settings};
     use crate::ring::ring;
 
     struct House {
-        changes: Sender<Change>,
+        changes: Sender<Journaled>,
         safe: Receiver<u64>,
         agent: JournalAgent,
         disk: Disk,
@@ -213,7 +216,7 @@ mod tests {
     }
 
     fn house(disk: Disk) -> House {
-        let (changes, taken) = ring(JOURNAL_RING, change(0, false));
+        let (changes, taken) = ring(JOURNAL_RING, Journaled::Change(change(0, false)));
         let (told, safe) = ring(64, 0);
         let (failed, failure) = sync_channel(1);
         let start = Position { next_sequence: 1, chain: 1 };
@@ -226,6 +229,15 @@ mod tests {
         House { changes, safe, agent, disk, failure }
     }
 
+    /// Changes, and every fifth time where a symbol stands.
+    fn told(n: u64) -> Journaled {
+        if n.is_multiple_of(5) {
+            Journaled::Standing(standing(n))
+        } else {
+            Journaled::Change(change(n, n.is_multiple_of(2)))
+        }
+    }
+
     fn read(disk: &Disk) -> (Vec<Record>, Scanned) {
         let mut records = vec![];
         let scanned = scan::scan(disk, 1, |record| records.push(*record)).unwrap();
@@ -236,7 +248,7 @@ mod tests {
     fn what_is_called_safe_is_on_disk_and_the_end_is_written_last() {
         let mut house = house(Disk::default());
         for n in 0..500 {
-            assert!(house.changes.send(change(n, n % 2 == 0)));
+            assert!(house.changes.send(told(n)));
         }
         let mut safe = 0;
         while safe < 500 {
@@ -250,7 +262,11 @@ mod tests {
         let (records, scanned) = read(&house.disk);
         assert!(scanned.is_closed && records.len() == 501);
         for (n, record) in records[..500].iter().enumerate() {
-            assert_eq!(record.entry, Entry::Change(*b"zero  ", change(n as u64, n % 2 == 0)));
+            let expected = match told(n as u64) {
+                Journaled::Change(change) => Entry::Change(*b"zero  ", change),
+                Journaled::Standing(standing) => Entry::Standing(standing),
+            };
+            assert_eq!(record.entry, expected);
         }
     }
 
@@ -260,7 +276,7 @@ mod tests {
         let mut house = house(disk.clone());
         disk.full_after(2_500);
         let mut safe = 0;
-        (0..200).for_each(|n| assert!(house.changes.send(change(n, true))));
+        (0..200).for_each(|n| assert!(house.changes.send(told(n))));
         let failure = loop {
             house.agent.do_work(0);
             house.safe.drain(64, |count| safe = *count);
@@ -282,10 +298,10 @@ mod tests {
         let disk = Disk::default();
         let mut house = house(disk.clone());
         disk.sync_fails_at(disk.operations() + 1);
-        assert!(house.changes.send(change(1, true)));
+        assert!(house.changes.send(told(2)));
         house.agent.do_work(0);
         assert_eq!(house.failure.recv().unwrap(), "input/output error");
-        assert!(house.changes.send(change(2, true)));
+        assert!(house.changes.send(told(4)));
         while !house.agent.close(0) {
             std::thread::yield_now();
         }

@@ -24,7 +24,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 
-use super::record::{Entry, Record};
+use super::record::Record;
 use super::recovery::{Logged, Recovery};
 use super::restart;
 use super::scan::{self, ScanError};
@@ -137,11 +137,7 @@ pub fn compact<S: Storage>(
     let last = restart::newest(storage, false)?.0.map(|(_, snapshot)| snapshot);
     let mut recovery = last.as_ref().map_or(Ok(Recovery::default()), Recovery::after)?;
     let covered = last.as_ref().map(Snapshot::covers);
-    let each = |record: &Record| {
-        if let Entry::Change(account, change) = &record.entry {
-            recovery.journaled(record.sequence, *account, change);
-        }
-    };
+    let each = |record: &Record| recovery.record(record);
     let Some(scanned) = scan::scan_closed(storage, covered, each)? else { return Ok(None) };
     let from = covered.map_or(LogPosition::default(), |covers| covers.log);
     let read = log.read(from, &mut |logged| recovery.logged(logged))?;

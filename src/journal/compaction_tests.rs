@@ -1,6 +1,7 @@
 //! A journal with a log beside it, snapshots at any time and crashes at every operation: what a start finds is what was told.
 
 use super::*;
+use crate::journal::record::Entry;
 use crate::journal::recovery::What;
 use crate::journal::restart;
 use crate::journal::snapshot::SnapshotError;
@@ -80,6 +81,7 @@ fn set(n: u64) -> Entry {
 fn fired(n: u64) -> Logged {
     let (feed_session, signal, what) = (*b"0123456789", Signal::Last, What::Fired { last: false });
     Logged {
+        price: None,
         account: DEMO,
         key: key(n),
         version: version(n),

@@ -1,4 +1,4 @@
-//! Records: how a change lies in the journal, byte by byte.
+//! Records: how a change, or where a symbol stands, lies in the journal, byte by byte.
 //!
 //! ```text
 //!   0        4        8          12     13    16         24        32
@@ -17,9 +17,14 @@
 //! | 1 | set | 72 bytes as removed, then 48: threshold, rearm, cooldown, expires_at, tag (8 each), max_fires (4), signal, comparison, fire, on_set (1 each) |
 //! | 2 | removed | ordinal, feed sequence, feed time (8 each), feed session (10), shard (2), slot (4), user, symbol, version (8 each), account name (6), state (1; 0 when removed), 0 (1) |
 //! | 3 | end | nothing: the journal was closed in order |
+//! | 4 | standing | symbol, feed sequence, feed time (8 each), feed session (10), shard (2), 1 when there is a last (1), 0 (3), last (8; 0 when there is none), evaluated (4 times 8) |
+//!
+//! A segment of version 1 has no standings.
 
 pub use crate::model::AccountName;
-use crate::model::{Change, ChangeKind, Comparison, Fire, OnSet, Price, RuleKey, RuleSpec, RuleState, Signal, Symbol};
+use crate::model::{
+    Change, ChangeKind, Comparison, Fire, OnSet, Price, RuleKey, RuleSpec, RuleState, Signal, Standing, Symbol,
+};
 
 /// Size of a record's header.
 pub const HEADER_SIZE: usize = 32;
@@ -27,16 +32,21 @@ pub const HEADER_SIZE: usize = 32;
 pub const REMOVED_SIZE: usize = HEADER_SIZE + 72;
 /// Size of a record that says that a rule was set: the longest.
 pub const SET_SIZE: usize = REMOVED_SIZE + 48;
+/// Size of a record that says where a symbol stands.
+pub const STANDING_SIZE: usize = HEADER_SIZE + 80;
 
 const SET: u8 = 1;
 const REMOVED: u8 = 2;
 const END: u8 = 3;
+const STANDING: u8 = 4;
 
 /// What a record says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Entry {
     /// A change of a rule of this account. The account's number in the change's key means nothing on disk: it is 0 when read.
     Change(AccountName, Change),
+    /// Where a symbol stands.
+    Standing(Standing),
     /// The journal was closed in order.
     End,
 }
@@ -75,6 +85,7 @@ pub fn write(out: &mut Vec<u8>, previous: u32, record: &Record) -> u32 {
     let (kind, length) = match &record.entry {
         Entry::Change(_, Change { kind: ChangeKind::Set(..), .. }) => (SET, SET_SIZE),
         Entry::Change(..) => (REMOVED, REMOVED_SIZE),
+        Entry::Standing(_) => (STANDING, STANDING_SIZE),
         Entry::End => (END, HEADER_SIZE),
     };
     out.extend_from_slice(&(length as u32).to_le_bytes());
@@ -83,8 +94,10 @@ pub fn write(out: &mut Vec<u8>, previous: u32, record: &Record) -> u32 {
     out.extend_from_slice(&[kind, 0, 0, 0]);
     out.extend_from_slice(&record.sequence.to_le_bytes());
     out.extend_from_slice(&record.durable.to_le_bytes());
-    if let Entry::Change(account, change) = &record.entry {
-        write_change(out, account, change);
+    match &record.entry {
+        Entry::Change(account, change) => write_change(out, account, change),
+        Entry::Standing(standing) => write_standing(out, standing),
+        Entry::End => (),
     }
     debug_assert_eq!(out.len() - start, length);
     let crc = checksum(&out[start..]);
@@ -114,6 +127,17 @@ fn write_change(out: &mut Vec<u8>, account: &AccountName, change: &Change) {
     out.extend_from_slice(&[spec.signal as u8, spec.comparison as u8, spec.fire as u8, spec.on_set as u8]);
 }
 
+fn write_standing(out: &mut Vec<u8>, standing: &Standing) {
+    out.extend_from_slice(&standing.symbol.bytes());
+    out.extend_from_slice(&standing.feed_sequence.to_le_bytes());
+    out.extend_from_slice(&standing.feed_time.to_le_bytes());
+    out.extend_from_slice(&standing.feed_session);
+    out.extend_from_slice(&standing.shard.to_le_bytes());
+    out.extend_from_slice(&[u8::from(standing.last.is_some()), 0, 0, 0]);
+    out.extend_from_slice(&standing.last.map_or(0, |price| price.0).to_le_bytes());
+    standing.evaluated.iter().for_each(|version| out.extend_from_slice(&version.to_le_bytes()));
+}
+
 /// The CRC32C of a whole record: its length, and all that follows its CRC.
 fn checksum(record: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(&record[..4]), &record[8..])
@@ -123,7 +147,7 @@ impl<'a> Frame<'a> {
     /// Reads the record at the start of `bytes`. `None`: none of a known length begins there, or its CRC32C is wrong.
     pub fn read(bytes: &'a [u8]) -> Option<Frame<'a>> {
         let length = u32::from_le_bytes(*bytes.first_chunk()?) as usize;
-        if !matches!(length, HEADER_SIZE | REMOVED_SIZE | SET_SIZE) {
+        if !matches!(length, HEADER_SIZE | REMOVED_SIZE | STANDING_SIZE | SET_SIZE) {
             return None;
         }
         let record = bytes.get(..length)?;
@@ -144,6 +168,7 @@ impl<'a> Frame<'a> {
         let mut fields = Fields(self.body);
         let entry = match self.kind {
             SET | REMOVED => read_change(&mut fields, self.kind)?,
+            STANDING => Entry::Standing(read_standing(&mut fields)?),
             END => Entry::End,
             _ => return None,
         };
@@ -168,6 +193,20 @@ fn read_change(fields: &mut Fields, kind: u8) -> Option<Entry> {
     let key = RuleKey { user, symbol, slot, account: 0 };
     let change = Change { ordinal, feed_sequence, feed_time, feed_session, shard, key, version, kind };
     (zero == 0).then_some(Entry::Change(account, change))
+}
+
+fn read_standing(fields: &mut Fields) -> Option<Standing> {
+    let symbol = Symbol::from_bytes(fields.array()?);
+    let (feed_sequence, feed_time) = (fields.u64()?, fields.u64()?);
+    let feed_session = fields.array()?;
+    let shard = u16::from_le_bytes(fields.array()?);
+    let last = match (fields.array()?, fields.u64()? as i64) {
+        ([1, 0, 0, 0], price) => Some(Price(price)),
+        ([0, 0, 0, 0], 0) => None,
+        _ => return None,
+    };
+    let evaluated = [fields.u64()?, fields.u64()?, fields.u64()?, fields.u64()?];
+    Some(Standing { symbol, feed_sequence, feed_time, feed_session, shard, last, evaluated })
 }
 
 fn read_spec(fields: &mut Fields) -> Option<RuleSpec> {
@@ -214,7 +253,7 @@ impl Fields<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::samples::change;
+    use crate::journal::samples::{change, standing};
 
     #[test]
     fn what_was_written_is_read_back() {
@@ -222,6 +261,8 @@ mod tests {
         let entries = [
             Entry::Change(*b"demo  ", change(1, true)),
             Entry::Change(*b"x     ", change(u64::MAX, false)),
+            Entry::Standing(standing(3)),
+            Entry::Standing(standing(4)),
             Entry::End,
         ];
         let (mut previous, mut at) = (7, 0);
@@ -233,14 +274,13 @@ mod tests {
             assert_eq!((frame.record(), frame.previous, frame.crc), (Some(record), before, previous));
             at += frame.length;
         }
-        assert_eq!(at, SET_SIZE + REMOVED_SIZE + HEADER_SIZE);
+        assert_eq!(at, SET_SIZE + REMOVED_SIZE + 2 * STANDING_SIZE + HEADER_SIZE);
     }
 
     #[test]
     fn no_flipped_bit_goes_unseen() {
-        for entry in
-            [Entry::Change(*b"demo  ", change(3, true)), Entry::Change(*b"a     ", change(9, false)), Entry::End]
-        {
+        let changes = [change(3, true), change(9, false)].map(|change| Entry::Change(*b"demo  ", change));
+        for entry in changes.into_iter().chain([Entry::Standing(standing(5)), Entry::End]) {
             let mut bytes = vec![];
             write(&mut bytes, 1, &Record { sequence: 2, durable: 1, entry });
             for bit in 0..bytes.len() * 8 {

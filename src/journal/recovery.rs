@@ -35,6 +35,19 @@
 //! | `an_account_that_is_gone` | its rules stay in journal and snapshot, and come back with it |
 //! | `a_rule_that_had_seen_no_value` | unknown, unless a later rule of its symbol and signal is known to have seen one: then clear |
 //!
+//! Journal and snapshot say too where symbols stood, as their shards tell now and then and at an orderly stop:
+//!
+//! | case | then |
+//! |---|---|
+//! | `a_rule_that_had_seen_a_value_when_its_symbol_was_told` | clear, and sure |
+//! | `a_rule_that_was_set_after_its_symbol_was_told` | unknown, as without |
+//! | `a_last_price` | it is the last price, in this session |
+//! | `a_last_price_of_another_session` than that of the last thing known to have happened | void |
+//! | `a_later_print_that_the_log_tells`, an alert | its price is the last one |
+//! | `a_later_print_without_a_price`, a rule that was met or cleared by it | no last price is known |
+//! | `an_earlier_print_that_the_log_tells` | nothing |
+//! | `a_rule_that_had_seen_no_value_beside_a_last_price` | unknown, and its shard takes no last price: while one is known every rule has seen it |
+//!
 //! and of a snapshot:
 //!
 //! | case | then |
@@ -46,16 +59,18 @@
 //! | `a_log_that_lost_what_the_snapshot_lacks` | every rule says in its first alert that a firing may be lost |
 //! | `a_boot_without_an_end_behind_the_snapshot` | so do all rules that were set before it |
 //!
-//! Known limit: whether a rule without any sign of a value had seen one is not written down. It is put back as unknown, and its
-//! first alert says that this is not sure.
+//! Known limit: after a kill the last price is the last one that was told, by the shard or in an alert, and not the last one that
+//! was seen; and whether a rule without any sign of a value had seen one after its symbol was told is not known: it is put back as
+//! unknown, and its first alert says that this is not sure.
 
 use std::collections::HashMap;
 use std::ops::Deref;
 
-use super::record::AccountName;
+use super::record::{AccountName, Entry, Record};
 use super::snapshot::{FateRow, NamedRule, Snapshot, SnapshotError, SymbolRow};
 use crate::model::{
-    AccountId, Change, ChangeKind, Nanos, OnSet, RestoredRule, RestoredSymbol, RuleKey, RuleState, Signal, Symbol,
+    AccountId, Change, ChangeKind, Nanos, OnSet, Price, RestoredRule, RestoredSymbol, RuleKey, RuleState, Signal,
+    Standing, Symbol,
 };
 
 /// What the alert log tells of a rule.
@@ -77,6 +92,8 @@ pub struct Logged {
     pub feed_sequence: u64,
     /// Stamp of the cause.
     pub ts_event: Nanos,
+    /// The signal's value, where it is told: by an alert.
+    pub price: Option<Price>,
     /// What happened.
     pub what: What,
 }
@@ -243,6 +260,29 @@ impl Recovery {
         Ok(recovery)
     }
 
+    /// Takes the journal's next record.
+    pub fn record(&mut self, record: &Record) {
+        match &record.entry {
+            Entry::Change(account, change) => self.journaled(record.sequence, *account, change),
+            Entry::Standing(standing) => self.standing(standing),
+            Entry::End => (),
+        }
+    }
+
+    /// Takes where a symbol stood. Its shard tells so only when all that it had told before is in the alert log.
+    pub fn standing(&mut self, standing: &Standing) {
+        let Standing { symbol, feed_sequence, feed_time, feed_session, last, evaluated, .. } = *standing;
+        let past = self.symbols.entry(symbol).or_insert_with(|| SymbolRow::new(symbol));
+        // It names the session. No message is settled by it: the day may be read from its start once more, with other rules.
+        past.note(feed_time, feed_session, 1);
+        if let Some(price) = last {
+            past.print(feed_session, feed_sequence.saturating_sub(1), price);
+        }
+        for (signal, version) in Signal::ALL.into_iter().zip(evaluated) {
+            past.evaluate(signal, version);
+        }
+    }
+
     /// Takes the journal's next change, from the record of this sequence.
     pub fn journaled(&mut self, record: u64, account: AccountName, change: &Change) {
         self.counts.changes += 1;
@@ -279,6 +319,9 @@ impl Recovery {
         past.note(logged.ts_event, logged.feed_session, logged.feed_sequence);
         if logged.ordinal == 0 && !matches!(logged.what, What::Expired) {
             past.evaluate(logged.signal, logged.version);
+            if logged.signal == Signal::Last {
+                past.print(logged.feed_session, logged.feed_sequence, logged.price.unwrap_or(SymbolRow::NO_LAST));
+            }
         }
         let fate = self.fates.entry((symbol, logged.version)).or_default();
         match logged.what {
@@ -417,14 +460,17 @@ impl Merge {
         let left: Vec<NamedRule> = self.fresh.iter().filter_map(|named| self.survivor(named, &mut counts)).collect();
         let rules: Vec<_> = left.iter().filter_map(|named| self.restored_rule(named, &mut account)).collect();
         counts.dormant = (left.len() - rules.len()) as u64;
-        let symbols = self.symbols().iter().map(Merge::restored_symbol).collect();
+        // Offline a day begins with its first message: nothing was printed yet.
+        let before_all = |row: &SymbolRow| RestoredSymbol { last: None, ..Merge::restored_symbol(row) };
+        let symbols = self.symbols().iter().map(before_all).collect();
         Recovered { rules, symbols, ordinal: self.ordinal, counts }
     }
 
     /// What is known of a symbol, for its shard.
     pub fn restored_symbol(row: &SymbolRow) -> RestoredSymbol {
-        let SymbolRow { symbol, version, feed_session, feed_sequence, .. } = *row;
-        RestoredSymbol { symbol, version, feed_session, feed_sequence }
+        let SymbolRow { symbol, version, feed_session, feed_sequence, last, last_sequence, .. } = *row;
+        let last = (last_sequence != 0 && last != SymbolRow::NO_LAST).then_some((last, last_sequence));
+        RestoredSymbol { symbol, version, feed_session, feed_sequence, last }
     }
 
     /// A rule for its shard. `None`: the config does not have its account, whose number `account` gives.
@@ -445,16 +491,29 @@ impl Merge {
 }
 
 impl SymbolRow {
+    /// No price: that of the last print is not known.
+    const NO_LAST: Price = Price(i64::MIN);
+
     /// Something happened at this place of the feed. An expiry has no place. Within a session only the sequence says what is later:
-    /// stamps go back. Of two sessions the later one has the later stamps.
+    /// stamps go back. Of two sessions the later one has the later stamps, and it voids the last price.
     fn note(&mut self, feed_time: Nanos, session: [u8; 10], sequence: u64) {
-        let is_later = match session == self.feed_session {
-            true => sequence >= self.feed_sequence,
-            false => feed_time >= self.feed_time,
-        };
-        if sequence != 0 && is_later {
-            let latest = if session == self.feed_session { self.feed_time.max(feed_time) } else { feed_time };
-            (self.feed_time, self.feed_session, self.feed_sequence) = (latest, session, sequence);
+        if sequence == 0 {
+            return;
+        }
+        if session == self.feed_session {
+            self.feed_time = self.feed_time.max(feed_time);
+            self.feed_sequence = self.feed_sequence.max(sequence);
+        } else if feed_time >= self.feed_time {
+            (self.feed_time, self.feed_session, self.feed_sequence) = (feed_time, session, sequence);
+            (self.last, self.last_session, self.last_sequence) = (Price(0), [0; 10], 0);
+        }
+    }
+
+    /// This was the last print up to this message. Only of the session of what happened last, and what is known of later counts.
+    fn print(&mut self, session: [u8; 10], sequence: u64, price: Price) {
+        let is_later = sequence > self.last_sequence || (sequence == self.last_sequence && price != SymbolRow::NO_LAST);
+        if session == self.feed_session && sequence != 0 && is_later {
+            (self.last, self.last_session, self.last_sequence) = (price, session, sequence);
         }
     }
 

@@ -29,7 +29,8 @@ fn set(version: u64, state: RuleState) -> Change {
 fn log(version: u64, what: What) -> Logged {
     let (ordinal, feed_sequence, ts_event) = (0, 500, 2_000);
     let signal = Signal::Last;
-    Logged { account: DEMO, key: key(), version, signal, ordinal, feed_session: SESSION, feed_sequence, ts_event, what }
+    let (account, key, feed_session, price) = (DEMO, key(), SESSION, None);
+    Logged { account, key, version, signal, ordinal, feed_session, feed_sequence, ts_event, price, what }
 }
 
 fn number(name: &AccountName) -> Option<AccountId> {
@@ -70,6 +71,102 @@ fn recover(changes: &[Change], logged: &[Logged], is_log_whole: bool) -> PutBack
     (1..).zip(changes).for_each(|(record, change)| recovery.journaled(record, DEMO, change));
     logged.iter().for_each(|logged| recovery.logged(logged));
     put_back(None, recovery, if is_log_whole { 0 } else { u64::MAX })
+}
+
+/// As [`recover`], with where the symbol stood, told behind all changes.
+fn recover_standing(changes: &[Change], standings: &[Standing], logged: &[Logged]) -> (PutBack, RestoredSymbol) {
+    let mut recovery = Recovery::default();
+    (1..).zip(changes).for_each(|(record, change)| recovery.journaled(record, DEMO, change));
+    for standing in standings {
+        recovery.record(&Record { sequence: 99, durable: 98, entry: Entry::Standing(*standing) });
+    }
+    logged.iter().for_each(|logged| recovery.logged(logged));
+    let found = put_back(None, recovery, 0);
+    let symbol = Merge::restored_symbol(&found.symbols[0]);
+    (found, symbol)
+}
+
+/// GME stood at 60 up to message 400, when rules up to version 3 had seen a last price.
+fn standing() -> Standing {
+    Standing {
+        symbol: GME,
+        feed_sequence: 401,
+        feed_time: 1_900,
+        feed_session: SESSION,
+        shard: 0,
+        last: Some(Price(60)),
+        evaluated: [3, 0, 0, 0],
+    }
+}
+
+const UNKNOWN: RuleState = RuleState::Unknown;
+
+#[test]
+fn a_rule_that_had_seen_a_value_when_its_symbol_was_told() {
+    let (found, _) = recover_standing(&[set(3, UNKNOWN)], &[standing()], &[]);
+    assert_eq!((found.rules[0].state, found.rules[0].is_sure), (CLEAR, true));
+}
+
+#[test]
+fn a_rule_that_was_set_after_its_symbol_was_told() {
+    let (found, _) = recover_standing(&[set(4, UNKNOWN)], &[standing()], &[]);
+    assert_eq!((found.rules[0].state, found.rules[0].is_sure), (UNKNOWN, false));
+}
+
+#[test]
+fn a_last_price() {
+    let (_, symbol) = recover_standing(&[set(3, CLEAR)], &[standing()], &[]);
+    assert_eq!((symbol.last, symbol.feed_session), (Some((Price(60), 400)), SESSION));
+    assert_eq!(symbol.feed_sequence, 30, "what is settled does not go on with it");
+    let later = Standing { feed_sequence: 501, last: Some(Price(70)), ..standing() };
+    assert_eq!(recover_standing(&[], &[standing(), later], &[]).1.last, Some((Price(70), 500)));
+    assert_eq!(recover_standing(&[], &[later, standing()], &[]).1.last, Some((Price(70), 500)), "a day read again");
+    let none = Standing { last: None, ..later };
+    assert_eq!(recover_standing(&[], &[standing(), none], &[]).1.last, Some((Price(60), 400)), "a gap came");
+}
+
+#[test]
+fn a_last_price_of_another_session() {
+    let next = Change { feed_session: *b"S000000002", feed_sequence: 1, feed_time: 5_000, ..set(4, UNKNOWN) };
+    let voided = Standing { feed_session: *b"S000000002", feed_time: 5_000, last: None, ..standing() };
+    for (changes, standings) in [(vec![next], vec![standing()]), (vec![], vec![standing(), voided])] {
+        let (_, symbol) = recover_standing(&changes, &standings, &[]);
+        assert_eq!((symbol.last, symbol.feed_session), (None, *b"S000000002"));
+    }
+}
+
+#[test]
+fn a_later_print_that_the_log_tells() {
+    let fired = Logged { price: Some(Price(40)), ..log(3, What::Fired { last: false }) };
+    let (_, symbol) = recover_standing(&[set(3, CLEAR)], &[standing()], &[fired]);
+    assert_eq!(symbol.last, Some((Price(40), 500)));
+    let of_bid = Logged { signal: Signal::Bid, ..fired };
+    assert_eq!(recover_standing(&[set(3, CLEAR)], &[standing()], &[of_bid]).1.last, Some((Price(60), 400)));
+}
+
+#[test]
+fn a_later_print_without_a_price() {
+    let (found, symbol) = recover_standing(&[set(3, CLEAR)], &[standing()], &[log(3, What::Met)]);
+    assert_eq!((symbol.last, found.rules[0].state), (None, MET));
+}
+
+#[test]
+fn an_earlier_print_that_the_log_tells() {
+    let fired = Logged { price: Some(Price(40)), feed_sequence: 399, ..log(3, What::Fired { last: false }) };
+    assert_eq!(recover_standing(&[set(3, CLEAR)], &[standing()], &[fired]).1.last, Some((Price(60), 400)));
+}
+
+#[test]
+fn a_rule_that_had_seen_no_value_beside_a_last_price() {
+    let fired = Logged { price: Some(Price(40)), ..log(3, What::Fired { last: false }) };
+    let (found, symbol) = recover_standing(&[set(3, CLEAR), other(4)], &[], &[fired]);
+    let states: Vec<(u64, RuleState)> = found.rules.iter().map(|rule| (rule.version, rule.state)).collect();
+    assert_eq!((states, symbol.last), (vec![(3, MET), (4, UNKNOWN)], Some((Price(40), 500))));
+}
+
+/// Another rule of the symbol, that had seen no value when it was set.
+fn other(version: u64) -> Change {
+    Change { key: RuleKey { slot: 9, ..key() }, ..set(version, UNKNOWN) }
 }
 
 /// A snapshot of the first part of changes and log, and the second part behind it.
@@ -406,7 +503,92 @@ fn naive(changes: &[Change], logs: &[Logged]) -> Vec<(Symbol, u64, RuleState, u3
     left
 }
 
+/// What happened to a symbol in one step of a day, or of the next.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// A print at this price: of which the log tells nothing, an alert, or that a rule was met.
+    Print(i64, Option<bool>),
+    /// A rule was set.
+    Set,
+    /// The shard told where it stands.
+    Told,
+    /// The next session begins.
+    Session,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let print = (1i64..9, prop::option::of(any::<bool>())).prop_map(|(price, told)| Step::Print(price, told));
+    let step = prop_oneof![6 => print, 3 => Just(Step::Told), 2 => Just(Step::Set), 1 => Just(Step::Session)];
+    prop::collection::vec(step, 0..30)
+}
+
+/// The steps as journal and log tell them, and what is known of the last price: of the session of the last thing that is told,
+/// what is told of the latest print.
+fn told_of_prints(steps: &[Step]) -> (Vec<Entry>, Vec<Logged>, Option<(Price, u64)>) {
+    let (mut journal, mut logs, mut last, mut day, mut version) = (vec![], vec![], None, 0u8, 0);
+    let (mut known, mut known_day, mut sequence) = (None, 0, 0);
+    for (time, step) in (1..).zip(steps) {
+        let feed_session = [b'0' + day; 10];
+        sequence += 1;
+        let is_told = !matches!(step, Step::Print(_, None) | Step::Session);
+        if is_told && known_day != day {
+            (known, known_day) = (None, day);
+        }
+        match *step {
+            Step::Print(price, told) => {
+                last = Some(Price(price));
+                let price = told.and_then(|has_price| has_price.then_some(Price(price)));
+                let what = if price.is_some() { FIRED } else { What::Met };
+                if told.is_some() {
+                    logs.push(Logged { feed_session, feed_sequence: sequence, ts_event: time, price, ..log(1, what) });
+                    known = price.map(|price| (price, sequence));
+                }
+            }
+            Step::Set => {
+                version += 1;
+                let change = Change { feed_session, feed_sequence: sequence, feed_time: time, ..set(version, CLEAR) };
+                journal.push(Entry::Change(DEMO, change));
+            }
+            Step::Told => {
+                let place = Standing { feed_session, feed_sequence: sequence, feed_time: time, ..standing() };
+                journal.push(Entry::Standing(Standing { last, ..place }));
+                known = last.map(|price| (price, sequence - 1)).or(known);
+            }
+            Step::Session => (last, day, sequence) = (None, day + 1, 0),
+        }
+    }
+    (journal, logs, known)
+}
+
 proptest! {
+    /// Journal and log in either order, with a snapshot anywhere in both: the last price is what is told of the latest print.
+    #[test]
+    fn the_last_price_is_the_latest_that_is_told(steps in steps(), (in_journal, in_log) in (0usize..30, 0usize..30)) {
+        let (journal, logs, expected) = told_of_prints(&steps);
+        let (in_journal, in_log) = (in_journal.min(journal.len()), in_log.min(logs.len()));
+        for log_first in [false, true] {
+            let mut recovery = Recovery::default();
+            let parts = [(0..in_journal, 0..in_log), (in_journal..journal.len(), in_log..logs.len())];
+            for (of_journal, of_log) in parts {
+                if log_first {
+                    logs[of_log.clone()].iter().for_each(|logged| recovery.logged(logged));
+                }
+                for at in of_journal {
+                    recovery.record(&Record { sequence: at as u64 + 1, durable: 0, entry: journal[at] });
+                }
+                if !log_first {
+                    logs[of_log].iter().for_each(|logged| recovery.logged(logged));
+                }
+                // What a snapshot keeps of it.
+                let symbols = recovery.symbols.values().map(|row| (row.symbol, *row)).collect();
+                recovery = Recovery { symbols, ..Recovery::default() };
+            }
+            let found = recovery.symbols.get(&GME).map_or(0, |row| row.last_sequence);
+            let last = recovery.symbols.get(&GME).and_then(|row| Merge::restored_symbol(row).last);
+            prop_assert_eq!(last, expected, "{} {}", log_first, found);
+        }
+    }
+
     /// Any history, with snapshots taken at any places of the journal and any of the log: all says what a reading from the
     /// start says, and that is what the plainest reading says.
     #[test]

@@ -13,7 +13,7 @@
 //!
 //! What is moved away keeps its bytes, under its name and `.cut`.
 
-use super::record::{Entry, Record};
+use super::record::Record;
 use super::recovery::Recovery;
 use super::scan::{self, ScanError, Scanned};
 use super::snapshot::{self, Snapshot};
@@ -41,11 +41,7 @@ pub fn read<S: Storage>(storage: &mut S, seed: u32, cuts: bool) -> Result<Found<
     let failed = |error| ScanError::Snapshot(name.clone().unwrap_or_default(), error);
     let mut recovery = snapshot.as_ref().map_or(Ok(Recovery::default()), Recovery::after).map_err(failed)?;
     let covers = snapshot.as_ref().map(Snapshot::covers);
-    let each = |record: &Record| {
-        if let Entry::Change(account, change) = &record.entry {
-            recovery.journaled(record.sequence, *account, change);
-        }
-    };
+    let each = |record: &Record| recovery.record(record);
     let scanned = if cuts {
         let (scanned, behind) = scan::cut(storage, covers, seed, each)?;
         cut.extend(behind);

@@ -11,6 +11,7 @@
 //! | `missing_segment` | a segment does not go on where the one before ends | refused |
 //! | `header_damaged` | a file has a segment's name and no whole header | refused: headers are on disk before the name is |
 //! | `newer_version` | a header or a record of a later version | refused |
+//! | `a_segment_of_version_1` | a header of the version before | read as any |
 //!
 //! With a snapshot, which says how far it goes, only what lies behind it is read:
 //!

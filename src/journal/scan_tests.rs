@@ -219,7 +219,20 @@ fn newer_version() {
         bytes[12..16].copy_from_slice(&crc.to_le_bytes());
     });
     let error = read(&disk).unwrap_err().to_string();
-    assert!(error.contains("format version 9, and this program knows versions up to 1"), "{error}");
+    assert!(error.contains("format version 9, and this program knows versions up to 2"), "{error}");
+}
+
+#[test]
+fn a_segment_of_version_1() {
+    let disk = written(Durability::Sync);
+    let expected = read(&disk).unwrap();
+    let names = disk.list().unwrap();
+    disk.damage(&names[0], |bytes| {
+        bytes[8] = 1;
+        let crc = crc32c::crc32c_append(crc32c::crc32c(&bytes[..12]), &bytes[16..64]);
+        bytes[12..16].copy_from_slice(&crc.to_le_bytes());
+    });
+    assert_eq!(read(&disk).unwrap(), expected);
 }
 
 #[test]

@@ -24,8 +24,8 @@ use crate::model::Nanos;
 
 /// Size of a segment's header.
 pub const HEADER_SIZE: usize = 64;
-/// The version of the format that is written here.
-pub const VERSION: u32 = 1;
+/// The version of the format that is written here. Version 1, which is read too, has no record that says where a symbol stands.
+pub const VERSION: u32 = 2;
 const MAGIC: [u8; 8] = *b"HTJOURNL";
 
 /// A segment's header.
@@ -82,7 +82,7 @@ impl Header {
             return Err(HeaderError::Damaged);
         }
         match u32_at(bytes, 8) {
-            VERSION => {
+            1..=VERSION => {
                 let boot = *bytes[40..].first_chunk().ok_or(HeaderError::Damaged)?;
                 let (first_sequence, created) = (u64_at(bytes, 24), u64_at(bytes, 32));
                 Ok(Header { first_sequence, seed: u32_at(bytes, 16), created, boot })

@@ -54,10 +54,10 @@ fn every_flipped_bit_of_a_header_is_detected_and_a_newer_version_is_named() {
         assert_eq!(Header::read(&damaged), Err(HeaderError::Damaged), "bit {bit}");
     }
     let mut newer = bytes;
-    newer[8] = 2;
+    newer[8] = 3;
     let crc = checksum(&newer);
     newer[12..16].copy_from_slice(&crc.to_le_bytes());
-    assert_eq!(Header::read(&newer), Err(HeaderError::Newer(2)));
+    assert_eq!(Header::read(&newer), Err(HeaderError::Newer(3)));
 }
 
 #[test]

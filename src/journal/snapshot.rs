@@ -110,7 +110,7 @@ pub struct SymbolRow {
     pub feed_session: [u8; 10],
     /// and the message; 0 for nothing.
     pub feed_sequence: u64,
-    /// Price of the last print that is known (no shard tells it yet: 0),
+    /// Price of the last print, i64::MIN for one that nobody has told,
     pub last: Price,
     /// the feed's session,
     pub last_session: [u8; 10],

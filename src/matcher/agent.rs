@@ -9,14 +9,14 @@ use std::collections::VecDeque;
 use super::ahead::Ahead;
 use super::shard::{Outputs, Shard, ShardCounts};
 use crate::agent::Agent;
-use crate::limits::{COMMANDS_PER_CYCLE, EVENTS_PER_CYCLE, FIRINGS_PER_CYCLE, PENDING_MAX};
-use crate::model::{Alert, Applied, MarketEvent, Nanos, RuleCommand};
+use crate::limits::{COMMANDS_PER_CYCLE, EVENTS_PER_CYCLE, FIRINGS_PER_CYCLE, PENDING_MAX, STANDINGS_PER_SLICE};
+use crate::model::{Alert, Applied, Command, MarketEvent, Nanos, RuleCommand};
 use crate::ring::{Receiver, Sender};
 use crate::sys::clock::Clock;
 
 /// What a cycle can tell beyond its budget: an event 1, a command 2 (a rule ends, another fires), a command that waited
-/// behind a storm 1, since the budget is charged for the other; and the end of a walk.
-const RESERVE: usize = EVENTS_PER_CYCLE + 2 * COMMANDS_PER_CYCLE + FIRINGS_PER_CYCLE + 1;
+/// behind a storm 1, since the budget is charged for the other; the end of a walk; and where a slice of the symbols stands.
+const RESERVE: usize = EVENTS_PER_CYCLE + 2 * COMMANDS_PER_CYCLE + FIRINGS_PER_CYCLE + 1 + STANDINGS_PER_SLICE;
 const _: () = assert!(PENDING_MAX > RESERVE + FIRINGS_PER_CYCLE);
 
 /// The rings of a shard.
@@ -143,7 +143,15 @@ impl Agent for MatcherAgent {
             commands.clear();
             work += self.rules.drain(COMMANDS_PER_CYCLE, |command| commands.push(*command));
             shard.look_ahead(commands);
-            commands.iter().for_each(|command| shard.command(command, out));
+            for command in commands.iter() {
+                match command.command {
+                    // The end of all: when nothing is on its way to the shard any more, and nothing waits in it.
+                    Command::Tell { cursor, all: true } if !(self.market.is_empty() && shard.is_idle()) => {
+                        shard.put_off_telling(cursor, out);
+                    }
+                    _ => shard.command(command, out),
+                }
+            }
         }
         work
     }
@@ -154,5 +162,74 @@ impl Agent for MatcherAgent {
         self.out.applied.flush();
         let told = self.out.alerts.pending.is_empty() && self.out.applied.pending.is_empty();
         told && self.shard.is_idle() && self.market.is_empty() && self.rules.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::matcher::shard::ShardLimits;
+    use crate::model::{Action, AlertKind, Outcome, RuleKey, Symbol};
+    use crate::ring::ring;
+
+    struct House {
+        market: Sender<MarketEvent>,
+        rules: Sender<RuleCommand>,
+        applied: Receiver<Applied>,
+        _alerts: Receiver<Alert>,
+        agent: MatcherAgent,
+    }
+
+    fn command(command: Command) -> RuleCommand {
+        RuleCommand { ordinal: 0, feed_time: 0, command }
+    }
+
+    fn house() -> House {
+        let outcome = Outcome::Told { cursor: None };
+        let nothing = Applied { ordinal: 0, sequence: 0, feed_time: 0, feed_session: [0; 10], alerts: 0, outcome };
+        let (market, market_end) = ring(1 << 12, MarketEvent::new(Action::Clock));
+        let (rules, rules_end) = ring(64, command(Command::Remove(RuleKey::NONE, 0)));
+        let (alerts, alerts_end) = ring(64, Alert::new(AlertKind::Met));
+        let (applied, applied_end) = ring(64, nothing);
+        let rings = MatcherRings { market: market_end, rules: rules_end, alerts, applied };
+        let agent = MatcherAgent::new(0, Shard::new(ShardLimits::growing()), rings, Clock::simulated(1));
+        let mut house = House { market, rules, applied: applied_end, _alerts: alerts_end, agent };
+        let symbol: Symbol = "AA".parse().unwrap();
+        house.market(MarketEvent::new(Action::Session).with_session(*b"S000000001"));
+        house.market(MarketEvent { locate: 1, second_ref: symbol.0, ..MarketEvent::new(Action::Define) });
+        house.market(print(1));
+        house
+    }
+
+    fn print(sequence: u64) -> MarketEvent {
+        MarketEvent { locate: 1, sequence, price: 60, size: 1, ..MarketEvent::new(Action::Trade) }
+    }
+
+    impl House {
+        fn market(&mut self, event: MarketEvent) {
+            assert!(self.market.send(event));
+        }
+
+        /// Asks where symbols stand. True when it was told, false when that was put off.
+        fn is_told(&mut self, all: bool) -> bool {
+            assert!(self.rules.send(command(Command::Tell { cursor: 0, all })));
+            self.agent.do_work(0);
+            let mut told = vec![];
+            self.applied.drain(64, |applied| told.push(applied.outcome));
+            match told[..] {
+                [Outcome::Told { cursor: Some(0) }] => false,
+                [Outcome::Standing { .. }, Outcome::Told { cursor: None }] => true,
+                _ => panic!("{told:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn all_is_told_only_when_nothing_is_on_its_way() {
+        let mut house = house();
+        assert!(house.is_told(false));
+        (2..EVENTS_PER_CYCLE as u64 + 3).for_each(|sequence| house.market(print(sequence)));
+        assert!(!house.is_told(true), "a cycle does not take all of the market ring");
+        assert!(house.is_told(true));
     }
 }

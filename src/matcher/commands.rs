@@ -63,8 +63,8 @@ impl Shard {
         let done = match &command.command {
             Command::Set(key, spec) => self.set(key, spec, command.ordinal, moment, out),
             Command::Remove(key, _) => self.remove(key, command.ordinal, moment, out),
-            // Walks do not come here: `Shard::command` begins them.
-            Command::RemoveUser { .. } | Command::List { .. } => return,
+            // These do not come here: `Shard::command` sees to them.
+            Command::RemoveUser { .. } | Command::List { .. } | Command::Tell { .. } => return,
         };
         let outcome = done.unwrap_or_else(Outcome::Refused);
         self.answer(command.ordinal, moment, outcome, out);

@@ -5,7 +5,7 @@
 //!   |- symbols   names, triggers, last prices, ladders
 //!   |- orders, book                                     ladder    sorted entries: thresholds, levels, expiries
 //!   |- rules, index, policies                           hash      keyed, for what comes from outside
-//!   |- market, firing, commands, walk, books, held
+//!   |- market, firing, commands, walk, standings, books, held
 //! ```
 
 pub mod agent;
@@ -24,5 +24,6 @@ mod policies;
 mod restore;
 pub mod rules;
 pub mod shard;
+mod standings;
 mod symbols;
 mod walk;

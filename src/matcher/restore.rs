@@ -12,7 +12,7 @@ impl Shard {
     pub fn follow_journal(&mut self, session: [u8; 10]) {
         self.follows_journal = true;
         self.session = session;
-        self.symbols.begin_session(session);
+        self.symbols.begin_session(session, 1);
     }
 
     /// Tells all rules that have expired by now.
@@ -31,7 +31,7 @@ impl Shard {
         let symbol = self.symbols.intern(past.symbol).ok_or(Refusal::SymbolsFull)?;
         let state = self.symbols.get_mut(symbol);
         state.version = state.version.max(past.version);
-        self.symbols.restore_past(symbol, past.feed_session, past.feed_sequence);
+        self.symbols.restore_past(symbol, past);
         Ok(())
     }
 

@@ -36,7 +36,7 @@ fn rule(state: RuleState) -> RestoredRule {
 fn told(rule: &RestoredRule, settled: u64) -> Vec<(u64, AlertKind, Reason, u8)> {
     let mut shard = Shard::new(ShardLimits::growing());
     let symbol = rule.key.symbol;
-    let past = RestoredSymbol { symbol, version: 9, feed_session: SESSION, feed_sequence: settled };
+    let past = RestoredSymbol { symbol, version: 9, feed_session: SESSION, feed_sequence: settled, last: None };
     shard.restore_symbol(&past).unwrap();
     shard.restore(rule).unwrap();
     let mut out = Alerts::default();
@@ -86,4 +86,20 @@ fn the_first_alert_of_a_rule_that_is_not_sure_says_so_and_later_ones_do_not() {
     let unsure = RestoredRule { is_sure: false, ..rule(RuleState::Clear) };
     let flags: Vec<u8> = told(&unsure, 0).iter().filter(|told| told.1 == AlertKind::Alert).map(|told| told.3).collect();
     assert_eq!(flags, [flag::STATE_UNSURE, flag::LAST]);
+}
+
+#[test]
+fn beside_a_rule_that_has_seen_no_value_a_last_price_is_not_taken() {
+    for (state, expected) in [(RuleState::Unknown, None), (RuleState::Clear, Some(60))] {
+        let mut shard = Shard::new(ShardLimits::growing());
+        let symbol = rule(state).key.symbol;
+        let last = Some((Price(60), 5));
+        let past = RestoredSymbol { symbol, version: 9, feed_session: SESSION, feed_sequence: 1, last };
+        shard.restore_symbol(&past).unwrap();
+        shard.restore(&rule(state)).unwrap();
+        let session = MarketEvent { sequence: 1, ..MarketEvent::new(Action::Session) }.with_session(SESSION);
+        shard.event(&session, &mut Alerts::default());
+        let number = shard.symbols.find(symbol).unwrap();
+        assert_eq!(shard.symbols.get(number).value(Signal::Last), expected);
+    }
 }

@@ -14,7 +14,8 @@
 //! - A rule past its expiry neither fires nor holds its key, whether or not the sweep that tells its end has come to it.
 //!
 //! Its parts: this file takes events in; `market` applies them; `books` builds the books that rules ask for; `commands` sets
-//! and removes; `firing` works off what a value reached; `walk` lists and removes all of a user.
+//! and removes; `firing` works off what a value reached; `walk` lists and removes all of a user; `standings` tells where
+//! symbols stand.
 
 use super::book::Levels;
 use super::books::Builds;
@@ -22,10 +23,11 @@ use super::held::{Held, Moment, Work};
 use super::ladder::{Ladder, Pool};
 use super::orders::Orders;
 use super::rules::{AccountBounds, RuleLimits, Rules};
+use super::standings::Standings;
 use super::symbols::{LADDERS, NONE, Symbols};
 use super::walk::Walks;
 use crate::limits::{BOOK_PLACES_PER_CYCLE, HELD_MAX, LOCATES, STORM_SLICE};
-use crate::model::{Action, Alert, AlertKind, Applied, MarketEvent, Nanos, RuleCommand, event_flag};
+use crate::model::{Action, Alert, AlertKind, Applied, Command, MarketEvent, Nanos, RuleCommand, event_flag};
 use crate::sys::clock::Stamp;
 use crate::sys::memory::prefetch;
 
@@ -104,6 +106,7 @@ pub struct Shard {
     pub(super) follows_journal: bool,
     pub(super) held: Held,
     pub(super) walks: Walks,
+    pub(super) standings: Standings,
     pub(super) builds: Builds,
     /// Symbols that have a book.
     pub(super) books_kept: usize,
@@ -143,6 +146,7 @@ impl Shard {
             follows_journal: false,
             held: Held::new(HELD_MAX, symbols_max),
             walks: Walks::default(),
+            standings: Standings::new(symbols_max),
             builds: Builds::new(symbols_max),
             books_kept: 0,
             moment: Moment { feed_time: 0, sequence: 0, epoch: 0, book_suspect: false },
@@ -265,6 +269,9 @@ impl Shard {
         if command.feed_time > self.moment.feed_time {
             self.advance(command.feed_time, out);
         }
+        if let Command::Tell { cursor, all } = command.command {
+            return self.tell(cursor, all, out);
+        }
         let Some(key) = command.command.key() else { return self.begin_walk(command) };
         if self.held.has_barrier() {
             return self.held.wait_for_all(Work::Command(*command), self.moment);
@@ -351,7 +358,8 @@ impl Shard {
 
     fn begin_session(&mut self, event: &MarketEvent, moment: Moment, out: &mut impl Outputs) {
         self.session = event.session();
-        self.books_kept = self.symbols.begin_session(self.session);
+        self.books_kept = self.symbols.begin_session(self.session, event.sequence);
+        self.standings.begin_session();
         self.orders.clear();
         self.levels.clear();
         self.announce(event, moment, AlertKind::Session, out);

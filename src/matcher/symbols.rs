@@ -4,7 +4,7 @@ use super::book::{Book, Levels};
 use super::index::Index;
 use super::ladder::{Ladder, Pool};
 use crate::limits::LOCATES;
-use crate::model::{Comparison, Side, Signal, Symbol};
+use crate::model::{Comparison, Price, RestoredSymbol, Side, Signal, Symbol};
 use crate::sys::memory::on_huge_pages;
 
 /// No symbol, no job.
@@ -133,6 +133,11 @@ impl SymbolState {
         self.has_last = true;
     }
 
+    /// True while a rule on `last` has not seen a value yet.
+    fn awaits_last(&self) -> bool {
+        self.triggers[0] == i64::MAX && self.triggers[1] == i64::MAX
+    }
+
     /// Notes the best price of a side that was changed.
     #[inline]
     pub fn note_best(&mut self, levels: &Levels, side: Side) {
@@ -190,6 +195,8 @@ struct Past {
     sequence: u64,
     /// `sequence` while the feed is in that session, else 0.
     settled: u64,
+    /// The last price of that session that is known, and the message up to which it was the last.
+    last: Option<(Price, u64)>,
 }
 
 impl Symbols {
@@ -260,9 +267,11 @@ impl Symbols {
         &mut self.states[number as usize]
     }
 
-    /// A new session: locates, books and last prices are void. Returns how many symbols have a book again, an empty one: those
-    /// with rules that watch it.
-    pub fn begin_session(&mut self, session: [u8; 10]) -> usize {
+    /// A new session that begins here with message `sequence`: locates, books and last prices are void. In the first one after a
+    /// restart those that an earlier run saw in this very session are known, `after_gap` if messages were missed since; but not
+    /// where a rule waits for its first value: no message has brought it one. Returns how many symbols have a book again, an
+    /// empty one: those with rules that watch it.
+    pub fn begin_session(&mut self, session: [u8; 10], sequence: u64) -> usize {
         self.by_locate.fill(NONE);
         for state in &mut self.states {
             state.has_last = false;
@@ -271,19 +280,25 @@ impl Symbols {
             state.is_known = false;
             state.has_book = state.ladders[2..].iter().any(|ladder| !ladder.is_empty());
         }
-        for past in &mut self.past {
+        for (past, state) in self.past.iter_mut().zip(&mut self.states) {
             past.settled = if past.session == session { past.sequence } else { 0 };
+            let last = past.last.take().filter(|_| past.session == session && !state.awaits_last());
+            if let Some((price, seen)) = last {
+                state.note_last(price.0);
+                state.after_gap |= u8::from(sequence > seen + 1) << Signal::Last as u8;
+            }
         }
         self.states.iter().filter(|state| state.has_book).count()
     }
 
-    /// An earlier run is known to have seen this symbol's messages up to this one of this session.
-    pub fn restore_past(&mut self, number: u32, session: [u8; 10], sequence: u64) {
+    /// An earlier run is known to have seen this symbol's messages up to this one of this session, and this last price.
+    pub fn restore_past(&mut self, number: u32, past: &RestoredSymbol) {
+        let RestoredSymbol { feed_session: session, feed_sequence: sequence, last, .. } = *past;
         let number = number as usize;
         if self.past.len() <= number {
-            self.past.resize(number + 1, Past { session, sequence: 0, settled: 0 });
+            self.past.resize(number + 1, Past { session, sequence: 0, settled: 0, last: None });
         }
-        self.past[number] = Past { session, sequence, settled: 0 };
+        self.past[number] = Past { session, sequence, settled: 0, last };
     }
 
     /// True when an earlier run has seen this message of the symbol, and what came of it: it fires nothing again.

@@ -1,6 +1,6 @@
-//! A change of the rules as it took effect: what the journal keeps of a command.
+//! What the journal keeps: changes of the rules as they took effect, and now and then where a symbol stands.
 
-use super::{Nanos, RuleKey, RuleSpec, RuleState};
+use super::{Nanos, Price, RuleKey, RuleSpec, RuleState, Symbol};
 
 /// A change, and where it took effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,35 @@ pub enum ChangeKind {
     Removed,
 }
 
-const _: () = assert!(size_of::<Change>() <= 192);
+/// Where a symbol stands in its shard: what no change and no alert tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Its name.
+    pub symbol: Symbol,
+    /// It stands so before this message of the feed; all earlier ones of the shard have been seen.
+    pub feed_sequence: u64,
+    /// Feed time then.
+    pub feed_time: Nanos,
+    /// The feed's session that `feed_sequence` counts in.
+    pub feed_session: [u8; 10],
+    /// The shard.
+    pub shard: u16,
+    /// Price of the last print of this session, if there was one.
+    pub last: Option<Price>,
+    /// Per signal: rules up to this version have seen a value.
+    pub evaluated: [u64; 4],
+}
+
+/// What is written to the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Journaled {
+    /// A change of a rule.
+    Change(Change),
+    /// Where a symbol stands.
+    Standing(Standing),
+}
+
+const _: () = assert!(size_of::<Change>() <= 192 && size_of::<Journaled>() <= 256);
 
 /// A rule as it is put back after a restart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,13 +86,15 @@ pub struct RestoredRule {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RestoredSymbol {
     /// Its name.
-    pub symbol: super::Symbol,
+    pub symbol: Symbol,
     /// The greatest version that was ever given.
     pub version: u64,
     /// The feed's session of the last thing that is known to have happened to its rules,
     pub feed_session: [u8; 10],
     /// and its sequence there: messages before it have been seen, and fire nothing again.
     pub feed_sequence: u64,
+    /// Price of the last print of that session that is known, and the message up to which it was the last.
+    pub last: Option<(Price, u64)>,
 }
 
 /// A place in the alert log: behind all records before it. The default is the log's very start.

@@ -11,7 +11,7 @@ mod rule;
 mod symbol;
 
 pub use alert::{Alert, AlertKind, Reason, flag};
-pub use change::{Change, ChangeKind, LogPosition, RestoredRule, RestoredSymbol};
+pub use change::{Change, ChangeKind, Journaled, LogPosition, RestoredRule, RestoredSymbol, Standing};
 pub use event::{Action, MarketEvent, Side, event_flag};
 pub use price::{Price, PriceError};
 pub use rule::{

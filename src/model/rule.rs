@@ -210,6 +210,14 @@ pub enum Command {
         /// At most this many.
         limit: u32,
     },
+    /// Control's own, never a client's, and without an ordinal: tell where the next few symbols stand, from this place of the
+    /// shard's table on. One [`Outcome::Standing`] for each of which there is something to tell, then [`Outcome::Told`].
+    Tell {
+        /// Where to go on: 0, or what the last `Told` gave.
+        cursor: u64,
+        /// Of all symbols, once nothing is on its way to the shard any more; else of those of which something new is to be told.
+        all: bool,
+    },
 }
 
 impl Command {
@@ -218,7 +226,7 @@ impl Command {
     pub fn key(&self) -> Option<RuleKey> {
         match self {
             Command::Set(key, _) | Command::Remove(key, _) => Some(*key),
-            Command::RemoveUser { .. } | Command::List { .. } => None,
+            Command::RemoveUser { .. } | Command::List { .. } | Command::Tell { .. } => None,
         }
     }
 }
@@ -317,6 +325,20 @@ pub enum Outcome {
     /// The list ends here, or goes on from this cursor.
     ListEnd {
         /// `None`: nothing is left in this shard.
+        cursor: Option<u64>,
+    },
+    /// Where a symbol stands.
+    Standing {
+        /// The symbol.
+        symbol: Symbol,
+        /// Price of the last print of this session, if there was one.
+        last: Option<Price>,
+        /// Per signal: rules up to this version have seen a value.
+        evaluated: [u64; 4],
+    },
+    /// So much for where symbols stand; it goes on from this cursor.
+    Told {
+        /// `None`: that was the end of the table.
         cursor: Option<u64>,
     },
 }

@@ -7,7 +7,7 @@ use hairtrigger::gateway::wire::RuleMessage;
 use hairtrigger::journal::record::{self, Entry};
 use hairtrigger::journal::segment::Header;
 use hairtrigger::model::{
-    Alert, AlertKind, Change, ChangeKind, Comparison, Price, RuleKey, RuleSpec, RuleState, Signal, Symbol,
+    Alert, AlertKind, Change, ChangeKind, Comparison, Price, RuleKey, RuleSpec, RuleState, Signal, Standing, Symbol,
 };
 use hairtrigger::soup::login::{Credentials, Login, SessionId};
 use hairtrigger::soup::packet::{header, kind};
@@ -113,7 +113,17 @@ fn segment() -> Vec<u8> {
         version: 4,
         kind,
     });
-    let entries = changes.map(|change| Entry::Change(*b"demo  ", change)).into_iter().chain([Entry::End]);
+    let standing = Standing {
+        symbol: key().symbol,
+        feed_sequence: 2,
+        feed_time: 3,
+        feed_session: *b"S000000001",
+        shard: 0,
+        last: Some(Price(4)),
+        evaluated: [4; 4],
+    };
+    let changes = changes.map(|change| Entry::Change(*b"demo  ", change));
+    let entries = changes.into_iter().chain([Entry::Standing(standing), Entry::End]);
     for (entry, sequence) in entries.zip(5..) {
         previous = record::write(&mut bytes, previous, &record::Record { sequence, durable: sequence - 1, entry });
     }

@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use crate::control::sequencer::LoginId;
 use crate::control::session::Mark;
 use crate::limits::ANSWERS_HELD_MAX;
-use crate::model::Change;
+use crate::model::Journaled;
 use crate::ring::{Receiver, Sender};
 
 /// An answer that waits.
@@ -25,7 +25,7 @@ struct Held {
 /// Without rings: no journal, and nothing waits.
 #[derive(Default)]
 pub struct Journaling {
-    rings: Option<(Sender<Change>, Receiver<u64>)>,
+    rings: Option<(Sender<Journaled>, Receiver<u64>)>,
     slots: usize,
     waits: bool,
     sent: u64,
@@ -34,12 +34,12 @@ pub struct Journaling {
     /// By shard: alerts that are logged.
     logged: Vec<(Receiver<u64>, u64)>,
     /// Changes that wait for so many alerts of their shard.
-    waiting: VecDeque<(Change, u64)>,
+    waiting: VecDeque<(Journaled, u64)>,
 }
 
 impl Journaling {
     pub fn new(
-        (changes, safe, slots): (Sender<Change>, Receiver<u64>, usize),
+        (changes, safe, slots): (Sender<Journaled>, Receiver<u64>, usize),
         logged: Vec<Receiver<u64>>,
         waits: bool,
     ) -> Journaling {
@@ -65,8 +65,12 @@ impl Journaling {
         count
     }
 
-    fn is_logged(&self, change: &Change, alerts: u64) -> bool {
-        self.logged.get(usize::from(change.shard)).is_none_or(|(_, logged)| *logged >= alerts)
+    fn is_logged(&self, change: &Journaled, alerts: u64) -> bool {
+        let shard = match change {
+            Journaled::Change(change) => change.shard,
+            Journaled::Standing(standing) => standing.shard,
+        };
+        self.logged.get(usize::from(shard)).is_none_or(|(_, logged)| *logged >= alerts)
     }
 
     /// Outcomes that may be taken: each may send a change and hold an answer.
@@ -78,8 +82,8 @@ impl Journaling {
         (self.slots - on_the_way).min(ANSWERS_HELD_MAX - self.held.len())
     }
 
-    /// Sends a change once `alerts` of its shard are logged. There is [`Self::room`].
-    pub fn send(&mut self, change: Change, alerts: u64) {
+    /// Sends a change, or where a symbol stands, once `alerts` of its shard are logged. There is [`Self::room`].
+    pub fn send(&mut self, change: Journaled, alerts: u64) {
         if self.rings.is_none() {
             return;
         }
@@ -91,7 +95,7 @@ impl Journaling {
         }
     }
 
-    fn put(&mut self, change: Change) {
+    fn put(&mut self, change: Journaled) {
         let Some((changes, _)) = &mut self.rings else { return };
         let is_sent = changes.send(change);
         // A change that is lost here would be acknowledged and not be on disk.
@@ -127,11 +131,11 @@ impl Journaling {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{ChangeKind, RuleKey};
+    use crate::model::{Change, ChangeKind, RuleKey};
     use crate::ring::ring;
 
-    fn change(ordinal: u64, shard: u16) -> Change {
-        Change {
+    fn change(ordinal: u64, shard: u16) -> Journaled {
+        Journaled::Change(Change {
             ordinal,
             feed_sequence: 0,
             feed_time: 0,
@@ -140,7 +144,7 @@ mod tests {
             key: RuleKey::NONE,
             version: 0,
             kind: ChangeKind::Removed,
-        }
+        })
     }
 
     /// Found by the simulation: the journal had seen a place of the feed whose alerts were lost with a ring, and so never fired.
@@ -153,7 +157,10 @@ mod tests {
         let mut journaled = |journaling: &mut Journaling| {
             journaling.poll();
             let mut ordinals = vec![];
-            taken.drain(4, |change| ordinals.push(change.ordinal));
+            taken.drain(4, |change| match change {
+                Journaled::Change(change) => ordinals.push(change.ordinal),
+                Journaled::Standing(_) => panic!("nobody told it"),
+            });
             ordinals
         };
         journaling.send(change(1, 0), 0);

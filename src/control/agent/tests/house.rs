@@ -74,6 +74,7 @@ impl Shard {
                 let (version, state) = (*version, RuleState::Clear);
                 vec![Outcome::Set { version, state, value: Some(Price(7)), replaced, symbol_unknown: false }]
             }
+            Command::Tell { .. } => vec![Outcome::Told { cursor: None }],
             Command::Remove(key, _) => match self.ages.remove(&key).and_then(|age| self.rules.remove(&age)) {
                 Some(rule) => vec![Outcome::Removed { version: rule.version }],
                 None => vec![Outcome::Refused(Refusal::UnknownKey)],
