@@ -25,7 +25,7 @@ pub fn write_config(folder: &Path, shards: usize) -> Result<PathBuf, Fault> {
         "[feed]\nline_a = {{ address = \"127.0.0.1:0\" }}\ndate = \"2020-01-30\"\ngap_deadline = \"10ms\"\nother_line_wait = \"1ms\"\n\
          [control]\nlisten = \"127.0.0.1:0\"\n\
          [gateway]\nlisten = \"127.0.0.1:0\"\ndirectory = {alerts:?}\nsegment_size = \"1MiB\"\nretention_size = \"1GiB\"\n\
-         [journal]\nsegment_size = \"256KiB\"\n\
+         [journal]\nsegment_size = \"256KiB\"\nsnapshot_size = \"2MiB\"\nhistory_size = \"1MiB\"\n\
          [limits]\nrules_max = 65536\naccount_rules_max = 65536\nsymbols_max = 1024\norders_max = 1024\nlevels_max = 1024\npolicies_max = 16\n\
          [topology]\nshards = {shards}\nidle = \"park\"\n\
          [stats]\nfile = {stats:?}\n\
