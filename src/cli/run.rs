@@ -1,7 +1,7 @@
 //! `hairtrigger run`: the engine, until it is told to stop.
 
 use std::error::Error;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -99,7 +99,8 @@ fn reload(engine: &mut Engine, path: &Path, config: &Config) -> String {
 /// reason to stop.
 fn log_to_stderr() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let events = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let events =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
     events.log_internal_errors(false).init();
 }
 
