@@ -116,6 +116,8 @@ impl Desk {
                 known.version = None;
             }
             Body::Refused { code: Code::UnknownKey, .. } => known.version = None,
+            // Right after a start the log's next segment may not be there yet: nothing was done.
+            Body::Refused { code: Code::LogFull, .. } => (),
             ref other => return Err(format!("{key:?}: {other:?}").into()),
         }
         Ok(())
