@@ -86,7 +86,8 @@ fn fused(args: &Args, load: Load, core: Option<usize>) {
         let (mut sent, mut lost) = (0, 0);
         while sent < load.events {
             let now = clock.now();
-            let due = ((now - start) * load.rate / 1_000_000_000).min(load.events);
+            // The first is due at the start itself.
+            let due = ((now - start) * load.rate / 1_000_000_000 + 1).min(load.events);
             for _ in 0..(due - sent).min(EVENTS_PER_CYCLE as u64) {
                 lost += u64::from(!pipeline.print(start + sent * 1_000_000_000 / load.rate));
                 sent += 1;
