@@ -252,7 +252,7 @@ impl<D: Downstream + Send> Agent for FeedAgent<D> {
     fn do_work(&mut self, now: Nanos) -> usize {
         let read = self.read(now);
         // Datagrams are stamped during the cycle: their stamps may be later than its start.
-        let now = if read > 0 { self.clock.now() } else { now };
+        let now = self.receivers.iter().map(|receiver| receiver.ts_recv).fold(now, Nanos::max);
         let recalled = if self.recall.is_some() { self.recall(now) } else { 0 };
         let released = self.arbiter.poll(now, &mut self.down);
         let asked = self.ask(now);

@@ -1,6 +1,6 @@
 //! The gateway's agent: alert rings in, TCP clients out, the log between them.
 //!
-//! A cycle: take alerts and append them; send to whoever is behind; look at the sockets; look at the deadlines. The
+//! A cycle: take alerts and append them; send to those who read them; look at the sockets; look at the deadlines. The
 //! sockets are polled at most every [`limits::POLL_INTERVAL`]: sending needs no poll (a client is known to be writable
 //! until a write says otherwise), so a spinning agent spends its time on the rings and not in system calls.
 //!
@@ -14,6 +14,7 @@
 mod admission;
 mod sockets;
 mod timed;
+mod waking;
 
 use std::io;
 use std::net::SocketAddr;
@@ -147,8 +148,7 @@ pub struct GatewayAgent {
     /// The newest `ts_log` of this cycle; 0: none.
     ts_logged: Nanos,
     counts: GatewayCounts,
-    /// Someone may have something to send or to read.
-    has_more: bool,
+    waking: waking::Waking,
     ts_polled: Nanos,
     ts_deadlines: Nanos,
     ts_accept: Option<Nanos>,
@@ -196,6 +196,7 @@ impl GatewayAgent {
             census: Census::default(),
             passes: settings.logins.iter().copied().map(Some).collect(),
             places: vec![None; settings.logins.len()],
+            waking: waking::Waking::new(settings.sessions_max),
             names,
             intake,
             logged: vec![],
@@ -210,7 +211,6 @@ impl GatewayAgent {
             timing: timed::Turn::default(),
             ts_logged: 0,
             counts: GatewayCounts::default(),
-            has_more: false,
             ts_polled: 0,
             ts_deadlines: 0,
             ts_accept: None,
@@ -280,13 +280,14 @@ impl GatewayAgent {
     }
 
     fn append(&mut self) -> usize {
-        let GatewayAgent { intake, logs, clock, on_logged, ts_logged, .. } = self;
+        let GatewayAgent { intake, logs, waking, clock, on_logged, ts_logged, .. } = self;
         *ts_logged = 0;
         let mut stamp = || {
             *ts_logged = clock.now();
             *ts_logged
         };
         let taken = intake.take(logs.current_mut(), &mut stamp, on_logged);
+        logs.current_mut().take_touched().for_each(|audience| waking.wake_readers(audience));
         for (logged, (ring, told)) in intake.logged().zip(&mut self.logged) {
             // A full ring is told later.
             if logged != *told && ring.send(logged) {
@@ -327,11 +328,11 @@ impl Agent for GatewayAgent {
 
     fn do_work(&mut self, now: Nanos) -> usize {
         let appended = self.append();
+        let mut work = appended;
+        // First of all: everything else can wait for what was just logged.
+        work += self.serve(now);
         self.keep_log(now);
-        let mut work = appended + self.take_verdicts(now);
-        if appended > 0 || self.has_more {
-            work += self.serve(now);
-        }
+        work += self.take_verdicts(now);
         if now.saturating_sub(self.ts_polled) >= limits::POLL_INTERVAL {
             work += self.look_at_sockets(now);
         }
@@ -362,7 +363,7 @@ impl Agent for GatewayAgent {
                 self.send(place, now);
             }
         }
-        self.has_more = true;
+        (0..self.places_used).for_each(|place| self.waking.wake(place));
         if self.peer_count == 0
             && let Err(error) = self.logs.current_mut().close()
         {

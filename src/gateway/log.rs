@@ -26,9 +26,12 @@ use super::segment::{HEADER_SIZE, Segment};
 use super::wire::{MESSAGE_SIZE_MAX, RULE_SIZE};
 use crate::limits;
 use crate::model::{AccountId, Nanos};
+use crate::sys::memory::prefetch_bytes;
 
 const RECORD_SIZE_MAX: usize = Record::size(MESSAGE_SIZE_MAX);
 const SHIFT: u32 = 32;
+/// Changes of audience that are told apart between two questions: those of a duty cycle, most likely.
+const TOUCHED_MAX: usize = limits::ALERTS_PER_CYCLE;
 
 /// The index of the drop copy's stream.
 pub const DROP_COPY: usize = 0;
@@ -51,6 +54,8 @@ pub struct AlertLog {
     indexes: Indexes,
     accounts: Vec<Name>,
     run: Run,
+    /// For whom something was appended since that was last asked.
+    touched: Vec<Audience>,
 }
 
 /// Who appends: what the marks say.
@@ -82,6 +87,7 @@ impl AlertLog {
             indexes,
             accounts: vec![],
             run,
+            touched: Vec::with_capacity(TOUCHED_MAX),
         };
         log.begin_run(accounts, index_size, run);
         log
@@ -267,9 +273,26 @@ impl AlertLog {
         let sequence = self.note(audience, offset);
         let at = place(offset);
         let active = self.segments.back_mut()?;
-        Record::write(&mut active.bytes_mut()[at..], (number, sequence, audience, locate), size, write);
+        let bytes = &mut active.bytes_mut()[at..];
+        Record::write(bytes, (number, sequence, audience, locate), size, write);
+        // The next one's place, most likely, lies in no cache yet.
+        prefetch_bytes(&bytes[record_size..], RECORD_SIZE_MAX);
         self.end += record_size as u64;
         Some(offset)
+    }
+
+    /// Says for whom something was appended since the last question: each at least once, and sometimes everyone.
+    pub fn take_touched(&mut self) -> impl Iterator<Item = Audience> + '_ {
+        self.touched.drain(..)
+    }
+
+    #[inline]
+    fn touch(&mut self, audience: Audience) {
+        match self.touched.last() {
+            Some(last) if *last == audience || *last == Audience::Everyone => {}
+            Some(_) if self.touched.len() + 1 == TOUCHED_MAX => self.touched.push(Audience::Everyone),
+            _ => self.touched.push(audience),
+        }
     }
 
     /// Enters an offset in the indexes of its audience; returns its number in its account's stream.
@@ -279,10 +302,12 @@ impl AlertLog {
         match audience {
             Audience::Nobody => 0,
             Audience::Account(account) => {
+                self.touch(audience);
                 self.indexes.push(DROP_COPY, offset);
                 self.indexes.push(stream_of(account), offset).unwrap_or(0)
             }
             Audience::Everyone => {
+                self.touch(audience);
                 for stream in 0..self.indexes.count() {
                     self.indexes.push(stream, offset);
                 }

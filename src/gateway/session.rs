@@ -101,6 +101,11 @@ impl Client {
         self.ending = Ending::Since(now);
     }
 
+    /// The stream of the current log that it reads, if it reads that.
+    pub fn stream(&self, logs: &Logs) -> Option<usize> {
+        self.cursor.filter(|(number, _)| !logs.is_over(*number)).map(|(_, cursor)| cursor.index)
+    }
+
     /// True when something is there for it that it was not sent: a message, or the end of a session that is over.
     #[inline]
     pub fn is_behind(&self, logs: &Logs) -> bool {
@@ -168,9 +173,17 @@ impl Client {
         socket: &mut impl Write,
         now: Nanos,
     ) -> Result<Flow, Lagged> {
-        let mut slices = [IoSlice::new(&[]); PACKETS_PER_SEND];
-        let count = log.gather(cursor, &mut slices)?;
         // A single packet, the usual case, needs no vector.
+        let is_one = cursor.sequence + 1 == log.next(cursor.index);
+        let mut one = [IoSlice::new(&[])];
+        let mut many;
+        let slices = if is_one {
+            &mut one[..]
+        } else {
+            many = [IoSlice::new(&[]); PACKETS_PER_SEND];
+            &mut many[..]
+        };
+        let count = log.gather(cursor, slices)?;
         let result = match &slices[..count] {
             [packet] => socket.write(packet),
             packets => socket.write_vectored(packets),

@@ -83,6 +83,7 @@ impl GatewayAgent {
         self.peers[place] = Some(peer);
         self.peer_count += 1;
         self.places_used = self.places_used.max(place + 1);
+        self.waking.wake(place);
     }
 
     /// Closes a connection without a login: places that are held without a password must not keep out those who have one.
@@ -94,6 +95,7 @@ impl GatewayAgent {
     pub(super) fn close_now(&mut self, place: usize) {
         let Some(mut peer) = self.peers[place].take() else { return };
         let _ = self.poll.registry().deregister(&mut peer.socket);
+        self.waking.leave(place);
         self.peer_count -= 1;
         while self.places_used > 0 && self.peers[self.places_used - 1].is_none() {
             self.places_used -= 1;
@@ -149,9 +151,12 @@ impl GatewayAgent {
             return self.refuse(place, reason, now);
         }
         peer.login = Some(login);
+        if let Some(stream) = peer.client.stream(&self.logs) {
+            self.waking.enter(place, stream);
+        }
         self.census.enter(peer.address, place);
         self.counts.logins += 1;
-        self.has_more = true;
+        self.waking.wake(place);
         if let Some(before) = self.places[login as usize].replace(place) {
             self.counts.replaced += 1;
             self.dismiss(before, "replaced by another connection of this login", now);
@@ -164,7 +169,7 @@ impl GatewayAgent {
     fn dismiss(&mut self, place: usize, why: &str, now: Nanos) {
         if let Some(peer) = &mut self.peers[place] {
             peer.client.cut(why, now);
-            self.has_more = true;
+            self.waking.wake(place);
         }
     }
 

@@ -63,11 +63,11 @@ impl Peer {
 }
 
 impl GatewayAgent {
-    /// Sends to all who are behind, and reads from all who may have said more.
+    /// Looks at those who were woken: reads what they may have said, sends what they are owed.
     pub(super) fn serve(&mut self, now: Nanos) -> usize {
         let mut work = 0;
-        self.has_more = false;
-        for place in 0..self.places_used {
+        for _ in 0..self.waking.count().min(limits::CONNECTIONS_PER_CYCLE) {
+            let Some(place) = self.waking.next() else { break };
             if self.peers[place].as_ref().is_some_and(Peer::is_to_be_read) {
                 work += 1;
                 self.read(place, now);
@@ -90,7 +90,7 @@ impl GatewayAgent {
             (self.on_written)(times);
         }
         match flow {
-            Flow::More => self.has_more = true,
+            Flow::More => self.waking.wake(place),
             Flow::Blocked => peer.is_blocked = true,
             Flow::Gone => self.close_now(place),
             Flow::Lagged => self.cut_lagged(place, now),
@@ -102,7 +102,7 @@ impl GatewayAgent {
     fn cut_lagged(&mut self, place: usize, now: Nanos) {
         if let Some(peer) = &mut self.peers[place] {
             self.counts.lagged += 1;
-            self.has_more = true;
+            self.waking.wake(place);
             peer.client.cut("behind the retention of the alert log", now);
         }
     }
@@ -142,7 +142,7 @@ impl GatewayAgent {
                 Err(_) => return self.close_now(place),
             }
         }
-        self.has_more = true;
+        self.waking.wake(place);
     }
 
     /// Acts on what a client said.
@@ -157,7 +157,7 @@ impl GatewayAgent {
                 Ok(Some(Input::Login(login))) => self.knock(place, login),
                 Ok(Some(Input::Unsequenced(_))) => {
                     self.counts.violations += 1;
-                    self.has_more = true;
+                    self.waking.wake(place);
                     peer.client.cut("this port takes no messages", now);
                 }
                 Ok(Some(Input::Logout)) => return self.close_now(place),
@@ -166,7 +166,7 @@ impl GatewayAgent {
                     None => {
                         self.counts.violations += 1;
                         peer.client.cut(&violation.to_string(), now);
-                        self.has_more = true;
+                        self.waking.wake(place);
                     }
                 },
             }
@@ -175,7 +175,7 @@ impl GatewayAgent {
 
     pub(super) fn refuse(&mut self, place: usize, reason: Reject, now: Nanos) {
         self.counts.logins_refused += 1;
-        self.has_more = true;
+        self.waking.wake(place);
         if let Some(peer) = &mut self.peers[place] {
             peer.client.reject(reason, now);
         }
@@ -194,14 +194,13 @@ impl GatewayAgent {
             } else if let Some(Some(peer)) = self.peers.get_mut(event.token().0) {
                 peer.is_readable |= event.is_readable() || event.is_error() || event.is_read_closed();
                 peer.is_blocked &= !event.is_writable();
+                self.waking.wake(event.token().0);
             }
         }
         if is_knocked {
             work += self.accept_some(now);
         }
-        work += self.take_arrivals(now);
-        self.has_more |= work > 0;
-        work
+        work + self.take_arrivals(now)
     }
 
     pub(super) fn look_at_deadlines(&mut self, now: Nanos) {
@@ -225,7 +224,9 @@ impl GatewayAgent {
                     None => peer.client.beat(&self.logs, now),
                 },
             }
-            self.has_more |= self.peers[place].as_ref().is_some_and(|peer| peer.is_owed(&self.logs));
+            if self.peers[place].as_ref().is_some_and(|peer| peer.is_owed(&self.logs)) {
+                self.waking.wake(place);
+            }
         }
     }
 }

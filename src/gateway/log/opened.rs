@@ -18,7 +18,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{AlertLog, RECORD_SIZE_MAX, Run, first_offset, place, stream_of};
+use super::{AlertLog, RECORD_SIZE_MAX, Run, TOUCHED_MAX, first_offset, place, stream_of};
 use crate::gateway::index::Indexes;
 use crate::gateway::log::DROP_COPY;
 use crate::gateway::marks::{BootId, Mark};
@@ -174,6 +174,7 @@ impl AlertLog {
             indexes,
             accounts: vec![],
             run: Run { boot: BootId::default(), ts: 0 },
+            touched: Vec::with_capacity(TOUCHED_MAX),
         }
     }
 
