@@ -13,6 +13,7 @@ use crate::limits::{COMMANDS_PER_CYCLE, EVENTS_PER_CYCLE, FIRINGS_PER_CYCLE, PEN
 use crate::model::{Alert, Applied, Command, MarketEvent, Nanos, RuleCommand};
 use crate::ring::{Receiver, Sender};
 use crate::sys::clock::Clock;
+use crate::sys::memory::reserved;
 
 /// What a cycle can tell beyond its budget: an event 1, a command 2 (a rule ends, another fires), a command that waited
 /// behind a storm 1, since the budget is charged for the other; the end of a walk; and where a slice of the symbols stands.
@@ -51,7 +52,7 @@ struct Way<T> {
 
 impl<T: Copy> Way<T> {
     fn new(ring: Sender<T>) -> Way<T> {
-        Way { ring, pending: VecDeque::with_capacity(PENDING_MAX) }
+        Way { ring, pending: reserved(PENDING_MAX).into() }
     }
 
     #[inline]

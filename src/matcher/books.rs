@@ -28,6 +28,7 @@ use super::shard::Shard;
 use super::symbols::NONE;
 use crate::limits::PLACES_PER_BOOKED_ORDER;
 use crate::model::{RuleCommand, Side};
+use crate::sys::memory::reserved;
 
 /// Places of a step that has no bound, however many it has looked at.
 const UNBOUNDED: usize = usize::MAX / 2;
@@ -53,7 +54,7 @@ struct Build {
 impl Builds {
     /// With room for so many symbols at once.
     pub fn new(symbols_max: usize) -> Builds {
-        Builds { waiting: VecDeque::with_capacity(symbols_max), next: 0, passed: 0, places: 0 }
+        Builds { waiting: reserved(symbols_max).into(), next: 0, passed: 0, places: 0 }
     }
 
     /// True when no symbol waits for its book.

@@ -19,6 +19,7 @@ use super::symbols::{LADDERS, Rung, turn};
 use crate::limits::STORM_SLICE;
 use crate::model::{Alert, AlertKind, NEVER, Nanos, OnSet, Price, Reason, RuleKey, Signal, flag};
 use crate::sys::clock::Stamp;
+use crate::sys::memory::prefetch_all;
 
 /// Entries that are fetched together.
 const FETCHED_MAX: usize = STORM_SLICE;
@@ -31,6 +32,7 @@ fn expiry_key(expires_at: Nanos) -> i64 {
 impl Shard {
     /// Fires what an event reached. What exceeds the budget becomes a job.
     pub(super) fn fire(&mut self, symbol: u32, mut firing: Firing, out: &mut impl Outputs) {
+        self.look_ahead_at(symbol, &firing);
         if !self.work_off(symbol, &mut firing, out) {
             self.counts.storms += 1;
             let state = self.symbols.get_mut(symbol);
@@ -40,6 +42,21 @@ impl Shard {
                 _ => state.job = self.held.begin(symbol, firing),
             }
         }
+    }
+
+    /// Has fetched what the first entries that were reached will touch, step by step in both ladders of each signal: rules that
+    /// fire seldom lie in no cache, and one after the other they would be waited for.
+    #[inline]
+    fn look_ahead_at(&self, symbol: u32, firing: &Firing) {
+        let state = self.symbols.get(symbol);
+        prefetch_all(state);
+        let is_reached = |ladder: &usize| state.triggers[*ladder] >= turn(*ladder, firing.values[*ladder / 2]);
+        let signals = (0..LADDERS).filter(|ladder| firing.reached & 1 << (ladder / 2) != 0);
+        let ladders = signals.filter(is_reached).map(|ladder| state.ladders[ladder]);
+        let first = |ladder: Ladder| ladder.hot(&self.pool).map(|(_, number)| number);
+        ladders.clone().for_each(|ladder| ladder.prefetch_short(&self.pool));
+        ladders.clone().filter_map(first).for_each(|number| self.rules.prefetch(number));
+        ladders.filter_map(first).for_each(|number| self.rules.prefetch_end(number));
     }
 
     /// Works off reached entries until none is left (true) or the budget is used up (false).
@@ -81,7 +98,7 @@ impl Shard {
             }
             self.budget -= 1;
             if fetched == 0 {
-                fetched = self.fetch(*ladder, value).max(1);
+                fetched = self.fetch(*ladder, value);
             }
             fetched -= 1;
             if let Some((_, number)) = self.symbols.get_mut(symbol).ladders[firing.ladder].pop(&mut self.pool) {
@@ -95,12 +112,12 @@ impl Shard {
     #[inline]
     fn fetch(&self, ladder: Ladder, value: i64) -> usize {
         let (keys, numbers) = ladder.tail(&self.pool);
+        if keys.len() < 2 || keys[keys.len() - 2] < value {
+            return 1;
+        }
         let next = keys.iter().zip(numbers).rev().take(FETCHED_MAX);
         let reached = next.take_while(|(key, _)| **key >= value).count();
-        if reached > 1 {
-            let reached = &numbers[numbers.len() - reached..];
-            reached.iter().for_each(|number| self.rules.prefetch_end(*number));
-        }
+        numbers[numbers.len() - reached..].iter().for_each(|number| self.rules.prefetch_end(*number));
         reached
     }
 
@@ -113,10 +130,10 @@ impl Shard {
             self.tell_expired(number, out);
             self.forget(number);
         } else if rule.is_met() {
-            self.stand(symbol, number, false);
+            self.enter(symbol, number, false);
             self.tell_state(&rule, firing, AlertKind::Rearmed, out);
         } else if quiet || (fresh && rule.on_set() != OnSet::Fire) {
-            self.stand(symbol, number, true);
+            self.enter(symbol, number, true);
             self.tell_state(&rule, firing, AlertKind::Met, out);
         } else {
             let reason = if fresh { Reason::Initial } else { Reason::Cross };
@@ -126,7 +143,7 @@ impl Shard {
                 self.forget(number);
             } else {
                 self.rules.note_fire(number, firing.event.ts_event);
-                self.stand(symbol, number, true);
+                self.enter(symbol, number, true);
             }
         }
     }
@@ -203,17 +220,26 @@ impl Shard {
 
     /// Puts a rule that has no entry where it now waits: to clear if it is met, else to fire.
     pub(super) fn stand(&mut self, symbol: u32, number: u32, met: bool) {
+        let ladder = self.enter(symbol, number, met);
+        self.refresh(symbol, ladder / 2);
+    }
+
+    /// The same, while what the signal reached is worked off: its triggers are taken anew at the end of that.
+    fn enter(&mut self, symbol: u32, number: u32, met: bool) -> usize {
         self.rules.set_met(number, met);
         let rule = self.rules.get(number);
         let rung = self.rung_of(rule);
         let place = Place { key: rung.key, version: rule.version() };
         let rules = &self.rules;
-        let state = self.symbols.get_mut(symbol);
-        state.ladders[rung.ladder]
+        self.symbols.get_mut(symbol).ladders[rung.ladder]
             .insert(&mut self.pool, place, number, |number| rules.get(number).version())
             .expect("the pool has room for every rule that the table holds, and `set` asks before it adds one");
-        let signal = rung.ladder / 2;
-        // A signal with rules that have not seen a value keeps its open triggers until it has one.
+        rung.ladder
+    }
+
+    /// Takes a signal's triggers anew. While it has rules that have not seen a value they stay open.
+    fn refresh(&mut self, symbol: u32, signal: usize) {
+        let state = self.symbols.get_mut(symbol);
         if state.triggers[2 * signal] != i64::MAX || state.triggers[2 * signal + 1] != i64::MAX {
             state.refresh(&self.pool, signal, false);
         }
@@ -244,14 +270,11 @@ impl Shard {
         let rule = *self.rules.get(number);
         let rung = self.rung_of(&rule);
         let rules = &self.rules;
-        let state = self.symbols.get_mut(rule.symbol());
+        let ladder = &mut self.symbols.get_mut(rule.symbol()).ladders[rung.ladder];
         let place = Place { key: rung.key, version: rule.version() };
-        let left = state.ladders[rung.ladder].remove(&mut self.pool, place, |number| rules.get(number).version());
+        let left = ladder.remove(&mut self.pool, place, |number| rules.get(number).version());
         debug_assert_eq!(left, Some(number), "a rule without an entry");
-        let signal = rung.ladder / 2;
-        if state.triggers[2 * signal] != i64::MAX || state.triggers[2 * signal + 1] != i64::MAX {
-            state.refresh(&self.pool, signal, false);
-        }
+        self.refresh(rule.symbol(), rung.ladder / 2);
     }
 
     /// Forgets a rule that has no entry any more.

@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 
 use super::symbols::NONE;
 use crate::model::{MarketEvent, Nanos, RuleCommand};
+use crate::sys::memory::reserved;
 
 /// What waits.
 #[derive(Clone, Copy)]
@@ -91,12 +92,12 @@ impl Held {
     /// Room for `capacity` pieces of work, and for a job a symbol.
     pub fn new(capacity: usize, jobs_max: usize) -> Held {
         Held {
-            slab: Vec::with_capacity(capacity),
-            free: Vec::with_capacity(capacity),
+            slab: reserved(capacity),
+            free: reserved(capacity),
             capacity,
-            jobs: Vec::with_capacity(jobs_max),
-            jobs_free: Vec::with_capacity(jobs_max),
-            turns: VecDeque::with_capacity(jobs_max),
+            jobs: reserved(jobs_max),
+            jobs_free: reserved(jobs_max),
+            turns: reserved(jobs_max).into(),
             aside: 0,
             behind_all: EMPTY,
         }

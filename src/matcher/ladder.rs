@@ -96,10 +96,21 @@ impl Ladder {
         let leaf = pool.leaf_mut(self.hot);
         leaf.len -= 1;
         if leaf.len == 0 {
+            self.drop_hot(pool);
+        }
+        Some(hot)
+    }
+
+    /// Gives back the last leaf, which is empty.
+    #[inline]
+    fn drop_hot<V: Copy + Default>(&mut self, pool: &mut Pool<V>) {
+        if self.height == 0 {
+            pool.leaves.give_back(self.hot);
+            *self = Ladder::default();
+        } else {
             let path = self.last_path(pool);
             self.drop_leaf(pool, &path);
         }
-        Some(hot)
     }
 
     /// Puts an entry in its place. `version_of` tells the version of an entry that is there already.
@@ -122,8 +133,10 @@ impl Ladder {
             return Err(PoolFull);
         }
         if self.is_empty() {
-            let leaf = pool.leaves.take(Leaf { len: 0, keys: [0; LEAF], values: [V::default(); LEAF] });
+            let leaf = pool.take_leaf();
             *self = Ladder { root: leaf, hot: leaf, height: 0 };
+            pool.leaf_mut(leaf).open(0, place.key, value);
+            return Ok(());
         }
         let mut path = self.path_to(pool, place);
         pool.prefetch_leaf(path.leaf);
@@ -219,6 +232,16 @@ impl Ladder {
     pub fn prefetch_hot<V: Copy + Default>(&self, pool: &Pool<V>) {
         if !self.is_empty() {
             prefetch(pool.leaf(self.hot));
+        }
+    }
+
+    /// Has the hot end of a short ladder fetched, without knowing how short it is.
+    #[inline]
+    pub fn prefetch_short<V: Copy + Default>(&self, pool: &Pool<V>) {
+        if !self.is_empty() {
+            let leaf = pool.leaf(self.hot);
+            prefetch(leaf);
+            prefetch(&leaf.values);
         }
     }
 

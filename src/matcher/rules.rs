@@ -9,7 +9,7 @@ use super::hash::Hasher;
 use super::index::Index;
 use super::policies::{Policies, Policy};
 use crate::model::{AccountId, Comparison, Fire, NEVER, Nanos, OnSet, Price, Refusal, RuleSpec, Signal};
-use crate::sys::memory::{on_huge_pages, prefetch, prefetch_all};
+use crate::sys::memory::{prefetch, prefetch_all, reserved};
 
 /// Symbols that a shard can number in a rule's 20 bits.
 pub const SYMBOLS_MAX: usize = 1 << 20;
@@ -207,14 +207,12 @@ impl Rules {
     /// No rules yet.
     pub fn new(limits: RuleLimits) -> Rules {
         // One more than may live: a replacement comes before the rule that it replaces goes.
-        let reserved = if limits.fixed { limits.rules_max + 1 } else { 0 };
-        let rules = Vec::with_capacity(reserved);
-        on_huge_pages(&rules);
+        let count = if limits.fixed { limits.rules_max + 1 } else { 0 };
         Rules {
-            rules,
+            rules: reserved(count),
             free: NONE,
             count: 0,
-            cold: Vec::with_capacity(reserved),
+            cold: reserved(count),
             cold_free: NONE,
             policies: Policies::new(limits.policies_max, limits.fixed),
             index: Index::new(limits.rules_max + 1, !limits.fixed),

@@ -10,6 +10,7 @@ use super::shard::{Outputs, Shard};
 use super::symbols::{NONE, SymbolState};
 use crate::limits::STANDINGS_PER_SLICE;
 use crate::model::{Outcome, Price, Signal};
+use crate::sys::memory::reserved;
 
 /// What was told of a symbol.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -26,7 +27,7 @@ pub struct Standings {
 impl Standings {
     /// With room for so many symbols.
     pub fn new(symbols: usize) -> Standings {
-        Standings { told: Vec::with_capacity(symbols) }
+        Standings { told: reserved(symbols) }
     }
 
     /// Another session: all is to be told again.

@@ -5,7 +5,7 @@ use super::index::Index;
 use super::ladder::{Ladder, Pool};
 use crate::limits::LOCATES;
 use crate::model::{Comparison, Price, RestoredSymbol, Side, Signal, Symbol};
-use crate::sys::memory::on_huge_pages;
+use crate::sys::memory::reserved;
 
 /// No symbol, no job.
 pub const NONE: u32 = u32::MAX;
@@ -203,10 +203,8 @@ impl Symbols {
     /// Rules may name `count_max` symbols; the feed may then still name its own.
     pub fn new(count_max: usize, fixed: bool) -> Symbols {
         let all = (count_max + LOCATES).min(super::rules::SYMBOLS_MAX);
-        let states = Vec::with_capacity(if fixed { all } else { 0 });
-        on_huge_pages(&states);
         Symbols {
-            states,
+            states: reserved(if fixed { all } else { 0 }),
             index: Index::new(all, !fixed),
             by_locate: Box::new([NONE; LOCATES]),
             count_max: count_max.min(all),

@@ -3,19 +3,38 @@
 
 /// Below this a table gains nothing from huge pages.
 const HUGE_SIZE_MIN: usize = 4 << 20;
+/// Up to this a table is faulted in when it is made: on a virtual machine whose memory is new the first store to a huge page may take
+/// tens of milliseconds. All of a larger one would cost a start that, and memory that may never be needed: see [`lock_all`].
+const FAULTED_SIZE_MAX: usize = 16 << 20;
 const PAGE_SIZE: usize = 4_096;
 const LINE_SIZE: usize = 64;
 
-/// Asks for huge pages under all that `table` has reserved. To be called before any of it is touched; a refusal costs
-/// nothing but speed: then the table lies on ordinary pages.
+/// Asks for huge pages under all that `table` has reserved, if it is large, and faults it in, if it is not. To be called before any
+/// of it is touched; a refusal costs nothing but speed.
 pub fn on_huge_pages<T>(table: &Vec<T>) {
     let (start, size) = (table.as_ptr() as usize, table.capacity() * size_of::<T>());
-    let from = start.next_multiple_of(PAGE_SIZE);
-    let to = (start + size) / PAGE_SIZE * PAGE_SIZE;
     if size >= HUGE_SIZE_MIN {
-        // SAFETY: the range lies within one allocation that `table` owns and keeps during the call, and this advice changes
-        // neither what is in memory nor what may be done with it.
-        unsafe { libc::madvise(from as *mut libc::c_void, to - from, libc::MADV_HUGEPAGE) };
+        advise(start, size, libc::MADV_HUGEPAGE);
+    }
+    if (PAGE_SIZE..=FAULTED_SIZE_MAX).contains(&size) {
+        advise(start, size, libc::MADV_POPULATE_WRITE);
+    }
+}
+
+/// Room for so many, as [`on_huge_pages`] has it.
+pub fn reserved<T>(count: usize) -> Vec<T> {
+    let table = Vec::with_capacity(count);
+    on_huge_pages(&table);
+    table
+}
+
+/// Advice about the whole pages of memory that somebody owns, of a kind that changes neither what is in it nor what may be done with it.
+fn advise(start: usize, size: usize, advice: libc::c_int) {
+    let (from, to) = (start.next_multiple_of(PAGE_SIZE), (start + size) / PAGE_SIZE * PAGE_SIZE);
+    if from < to {
+        // SAFETY: the range lies within one allocation, which its owner keeps during the call; the two kinds of advice given here only
+        // say which pages lie under it, and since when.
+        unsafe { libc::madvise(from as *mut libc::c_void, to - from, advice) };
     }
 }
 
@@ -49,12 +68,30 @@ pub fn prefetch<T>(value: &T) {
 /// Has all lines that `value` lies in fetched, at once.
 #[inline]
 pub fn prefetch_all<T>(value: &T) {
-    let start = std::ptr::from_ref(value).cast::<u8>();
-    for offset in (0..size_of::<T>()).step_by(LINE_SIZE) {
+    prefetch_lines(std::ptr::from_ref(value).cast(), size_of::<T>());
+}
+
+/// Has the lines fetched in which a value behind this one would lie: where the next of a row will be written.
+#[inline]
+pub fn prefetch_next<T>(value: &T) {
+    prefetch_lines(std::ptr::from_ref(value).wrapping_add(1).cast(), size_of::<T>());
+}
+
+/// Has the first `size` bytes of `place` fetched, as far as it has so many.
+#[inline]
+pub fn prefetch_bytes(place: &[u8], size: usize) {
+    if !place.is_empty() {
+        prefetch_lines(place.as_ptr(), size.min(place.len()));
+    }
+}
+
+#[inline]
+fn prefetch_lines(start: *const u8, size: usize) {
+    for offset in (0..size).step_by(LINE_SIZE) {
         prefetch_line(start.wrapping_add(offset));
     }
     // It may begin in the middle of a line.
-    prefetch_line(start.wrapping_add(size_of::<T>() - 1));
+    prefetch_line(start.wrapping_add(size - 1));
 }
 
 #[inline]

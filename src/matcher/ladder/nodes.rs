@@ -1,6 +1,6 @@
 //! The nodes of ladders: leaves and inner nodes, their pool, and what is done within one node.
 
-use crate::sys::memory::{on_huge_pages, prefetch_all};
+use crate::sys::memory::{prefetch_all, reserved};
 
 /// No node.
 pub(super) const NONE: u32 = u32::MAX;
@@ -59,10 +59,8 @@ pub(super) struct Nodes<N> {
 
 impl<N> Nodes<N> {
     pub(super) fn new(max: usize, reserve: bool) -> Nodes<N> {
-        let reserved = if reserve { max } else { 0 };
-        let nodes = Vec::with_capacity(reserved);
-        on_huge_pages(&nodes);
-        Nodes { nodes, free: Vec::with_capacity(reserved), max }
+        let count = if reserve { max } else { 0 };
+        Nodes { nodes: reserved(count), free: reserved(count), max }
     }
 
     pub(super) fn available(&self) -> usize {
@@ -103,6 +101,19 @@ impl<V: Copy + Default> Pool<V> {
     #[inline]
     pub fn has_room(&self) -> bool {
         self.leaves.available() >= 1 && self.inners.available() > HEIGHT_MAX
+    }
+
+    /// An empty leaf. One that was given back is not cleared: a symbol with one rule takes and gives back a leaf whenever that
+    /// fires or clears, and would write twelve lines each time.
+    #[inline]
+    pub(super) fn take_leaf(&mut self) -> u32 {
+        match self.leaves.free.pop() {
+            Some(id) => {
+                self.leaf_mut(id).len = 0;
+                id
+            }
+            None => self.leaves.take(Leaf { len: 0, keys: [0; LEAF], values: [V::default(); LEAF] }),
+        }
     }
 
     /// Takes all nodes back at once: every ladder of this pool must be forgotten.
@@ -162,8 +173,11 @@ impl<V: Copy + Default> Leaf<V> {
 
     pub(super) fn open(&mut self, at: usize, key: i64, value: V) {
         let len = self.len as usize;
-        self.keys.copy_within(at..len, at + 1);
-        self.values.copy_within(at..len, at + 1);
+        // Two calls less where nothing is to be moved: at the hot end.
+        if at < len {
+            self.keys.copy_within(at..len, at + 1);
+            self.values.copy_within(at..len, at + 1);
+        }
         self.keys[at] = key;
         self.values[at] = value;
         self.len += 1;
@@ -171,8 +185,10 @@ impl<V: Copy + Default> Leaf<V> {
 
     pub(super) fn close(&mut self, at: usize) {
         let len = self.len as usize;
-        self.keys.copy_within(at + 1..len, at);
-        self.values.copy_within(at + 1..len, at);
+        if at + 1 < len {
+            self.keys.copy_within(at + 1..len, at);
+            self.values.copy_within(at + 1..len, at);
+        }
         self.len -= 1;
     }
 
