@@ -1,11 +1,11 @@
 //! The engine's clients: a desk that asks, and readers of the alert streams.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 
 use hairtrigger::control::wire::{Answer, Ask, Body, Request};
 use hairtrigger::model::Listed;
 
+use super::doorway::Doorway;
 use super::link::{Link, Said};
 use super::{ACCOUNTS, PASSWORD};
 use crate::naive::generate::Random;
@@ -62,7 +62,7 @@ impl Desk {
     }
 
     /// A step; `asks`: it may ask what it has in its queue. Returns what it asked, and what was answered.
-    pub fn step(&mut self, random: &mut Random, to: SocketAddr, now: u64, asks: bool) -> (Option<u64>, Vec<Answer>) {
+    pub fn step(&mut self, random: &mut Random, to: &Doorway, now: u64, asks: bool) -> (Option<u64>, Vec<Answer>) {
         let mut said = vec![];
         self.link.step(random, to, now, &mut said);
         let mut asked = None;
@@ -109,12 +109,15 @@ impl Desk {
     }
 }
 
+/// Session, number, bytes.
+pub type Told = ([u8; 10], u64, Vec<u8>);
+
 /// A login of the alert port.
 pub struct Reader {
     pub account: usize,
     pub link: Link,
-    /// All that it was told: session, number, bytes.
-    pub told: Vec<([u8; 10], u64, Vec<u8>)>,
+    /// All that it was told.
+    pub told: Vec<Told>,
 }
 
 impl Reader {
@@ -122,7 +125,9 @@ impl Reader {
         Reader { account, link: Link::new(ACCOUNTS[account], PASSWORD), told: vec![] }
     }
 
-    pub fn step(&mut self, random: &mut Random, to: SocketAddr, now: u64) {
+    /// A step. Returns what it was told in it.
+    pub fn step(&mut self, random: &mut Random, to: &Doorway, now: u64) -> &[Told] {
+        let before = self.told.len();
         let mut said = vec![];
         self.link.step(random, to, now, &mut said);
         for said in said {
@@ -133,5 +138,6 @@ impl Reader {
                 Said::End => (),
             }
         }
+        &self.told[before..]
     }
 }

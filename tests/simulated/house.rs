@@ -8,15 +8,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use hairtrigger::agent::Agent;
 use hairtrigger::config::{Config, midnight_utc};
-use hairtrigger::engine::build::{self, Built, RingSizes, Surroundings};
+use hairtrigger::engine::build::{self, Arrivals, Built, RingSizes, Surroundings};
 use hairtrigger::engine::{Addresses, EngineError, stop_order};
 use hairtrigger::journal::storage::simulated::Disk;
 use hairtrigger::plan::Role;
+use hairtrigger::soup::arrival::arrivals;
 use hairtrigger::stats::StatsReader;
 use hairtrigger::sys::aside::{Aside, Stepped};
 use hairtrigger::sys::clock::Clock;
 use hairtrigger::sys::lock::DirectoryLock;
 
+use super::doorway::Doorway;
 use super::{ACCOUNTS, DROP_COPY, PASSWORD};
 
 const DATE: &str = "2020-01-30";
@@ -78,6 +80,8 @@ pub struct House {
     workers: Vec<Stepped>,
     shards: usize,
     pub addresses: Addresses,
+    /// The ways in: of rule clients, and of alert clients.
+    pub doors: (Doorway, Doorway),
     pub rules_recovered: usize,
     has_failed: Arc<AtomicBool>,
     stats: StatsReader,
@@ -90,6 +94,7 @@ impl House {
         let config = place.config();
         let has_failed = Arc::<AtomicBool>::default();
         let aside = Aside::stepped();
+        let ((rule_door, rule_clients), (alert_door, alert_clients)) = (arrivals(), arrivals());
         let surroundings = Surroundings {
             clock: clock.clone(),
             journal: disk.clone(),
@@ -100,6 +105,7 @@ impl House {
                 move |_| has_failed.store(true, Ordering::Relaxed)
             }),
             rings: place.rings,
+            arrivals: Some(Arrivals { control: rule_clients, gateway: alert_clients }),
         };
         let Built { agents, addresses, recovery, locks, stats, .. } =
             build::build(&config, place.shards, surroundings)?;
@@ -108,6 +114,7 @@ impl House {
             workers: aside.take(),
             shards: place.shards,
             addresses,
+            doors: (rule_door, alert_door),
             rules_recovered: recovery.rules,
             has_failed,
             stats: StatsReader::open(&config.stats.file)?,

@@ -1,6 +1,13 @@
 //! The market's side: a feed that goes out on two bad lines, and a server that sends again what it is asked for.
+//!
+//! Loopback mostly delivers within the call that sends; on a busy machine a datagram may stay in the queue of the core that sent it.
+//! So all runs on one core, and after each call a datagram to ourselves goes through the same queue: when it is here, all before
+//! it have arrived.
 
 use std::net::{SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use hairtrigger::sys::affinity;
 
 use crate::naive::encode::moldudp64;
 use crate::naive::generate::Random;
@@ -23,18 +30,27 @@ pub struct Network {
     rates: Rates,
     socket: UdpSocket,
     server: UdpSocket,
+    /// Sends to itself.
+    fence: UdpSocket,
     lines: [Vec<Vec<u8>>; 2],
     published: usize,
 }
 
 impl Network {
+    /// Pins the calling thread.
     pub fn new(messages: Vec<Vec<u8>>, rates: Rates) -> Network {
+        let cores = affinity::allowed().expect("a mask");
+        affinity::pin_current(cores[std::process::id() as usize % cores.len()]).expect("a core of the mask");
         let open = || {
             let socket = UdpSocket::bind("127.0.0.1:0").expect("loopback");
             socket.set_nonblocking(true).expect("a socket of our own");
             socket
         };
-        Network { messages, rates, socket: open(), server: open(), lines: [vec![], vec![]], published: 0 }
+        let (socket, server, fence) = (open(), open(), open());
+        fence.set_nonblocking(false).expect("a socket of our own");
+        fence.set_read_timeout(Some(Duration::from_secs(10))).expect("a socket of our own");
+        fence.connect(fence.local_addr().expect("it is bound")).expect("loopback");
+        Network { messages, rates, socket, server, fence, lines: [vec![], vec![]], published: 0 }
     }
 
     /// Where messages are asked for again.
@@ -51,8 +67,16 @@ impl Network {
         self.published
     }
 
-    /// What was on its way to an engine that is no more is lost.
+    /// All that was sent so far has arrived when this returns.
+    fn settle(&self) {
+        self.fence.send(&[0]).expect("loopback");
+        self.fence.recv(&mut [0]).expect("loopback delivers");
+    }
+
+    /// What was on its way to or from an engine that is no more is lost.
     pub fn forget(&mut self) {
+        self.settle();
+        while self.server.recv(&mut [0; 64]).is_ok() {}
         self.lines = [vec![], vec![]];
     }
 
@@ -94,10 +118,12 @@ impl Network {
             // A full buffer is a lost datagram, as on any network.
             let _ = self.socket.send_to(&packet, to);
         }
+        self.settle();
     }
 
     /// Answers one request, if one came.
     pub fn serve(&mut self, random: &mut Random) {
+        self.settle();
         let mut request = [0; 64];
         let Ok((20, from)) = self.server.recv_from(&mut request) else { return };
         if happens(random, self.rates.server_loss) {
@@ -109,6 +135,7 @@ impl Network {
         if count > 0 {
             let blocks = &self.messages[first..first + count];
             let _ = self.server.send_to(&moldudp64(SESSION, first as u64 + 1, count as u16, blocks), from);
+            self.settle();
         }
     }
 
