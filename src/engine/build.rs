@@ -10,14 +10,15 @@ use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver as Inbox, channel};
 
 use super::past::{self, Past, PastError, Report};
-use super::reload::Reload;
+use super::reload::{NEWCOMERS_WAIT, Reload};
 use super::roll::{Called, Roll};
 use super::settings::Ports;
 use super::{Addresses, EngineError, secured, settings, watched};
 use crate::agent::Agent;
 use crate::config::Config;
 use crate::control::agent::ControlAgent;
-use crate::door::names::{self, Names};
+use crate::door::names::Names;
+use crate::door::newcomers::newcomers;
 use crate::door::{self, Pass};
 use crate::feed::agent::{FeedAgent, Granted};
 use crate::feed::history::History;
@@ -181,7 +182,7 @@ where
     let ([rule_door, alert_door], checker, reception) = door::doors(members);
     checker.begin(&aside, clock.clone()).map_err(EngineError::Door)?;
     let ports = Ports { logins: &logins, accounts: roll.accounts(), descriptors: descriptors::raise() };
-    let ((to_journal, journaled_names), (to_log, newcomers)) = (channel(), names::newcomers());
+    let ((to_journal, journaled_names), (to_log, newcomers)) = (channel(), newcomers(roll.accounts().len()));
 
     // 1. The gateway: alert rings in, the log, sessions out.
     let (alert_senders, alert_receivers) = rings(shards, slots.alerts, Alert::new(AlertKind::Met));
@@ -276,7 +277,8 @@ where
         identities = Some(tls.identities);
     }
     let notes = settings::client_notes(config, ports.descriptors);
-    let reload = Reload { config: config.clone(), roll, reception, to_log, to_journal, bounds, identities };
+    let (config, newcomers_wait, dormant) = (config.clone(), NEWCOMERS_WAIT, report.dormant.clone());
+    let reload = Reload { config, roll, reception, to_log, newcomers_wait, to_journal, bounds, identities, dormant };
     Ok(Built { agents, addresses, granted, recovery: report, notes, reload, locks, stats, log_exhausted })
 }
 
