@@ -207,7 +207,7 @@ impl Symbols {
         on_huge_pages(&states);
         Symbols {
             states,
-            index: Index::new(all, !fixed),
+            index: Index::new(if fixed { all } else { 0 }, !fixed),
             by_locate: Box::new([NONE; LOCATES]),
             count_max: count_max.min(all),
             past: vec![],
