@@ -1,5 +1,8 @@
 //! What the engine must have kept: see [`super`].
 
+use hairtrigger::journal::storage::Storage;
+use hairtrigger::journal::storage::simulated::Disk;
+
 use super::clients::Reader;
 use super::house::House;
 use super::{ACCOUNTS, Report, Simulation, log, oracle};
@@ -64,7 +67,10 @@ impl Simulation {
         self.ledger.check_journal(&self.disk, lives - 1, false);
         let log = log::read(&self.place.alerts(), ACCOUNTS.len());
         let compared = oracle::compare(&self.ledger, self.network.messages(), &log.messages, lives);
+        let (left, all) = (names(&self.disk), names(&self.disk.unpruned()));
         Report {
+            snapshots: all.iter().filter(|name| name.ends_with(".snapshot")).count() as u64,
+            pruned: (all.len() - left.len()) as u64,
             acknowledged: self.ledger.asked.values().filter(|asked| asked.answer.is_some()).count() as u64,
             rows: compared.rows as u64,
             keys_left_out: compared.keys_left_out as u64,
@@ -72,4 +78,8 @@ impl Simulation {
             ..self.report
         }
     }
+}
+
+fn names(disk: &Disk) -> Vec<String> {
+    disk.list().expect("a disk that is whole")
 }

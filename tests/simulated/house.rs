@@ -36,6 +36,9 @@ pub struct Place {
     pub rings: RingSizes,
     pub rerequest: SocketAddr,
     pub journal_segment: u64,
+    /// Journal behind the last snapshot that makes one due, and what is kept of older ones.
+    pub snapshot_size: u64,
+    pub history_size: u64,
 }
 
 impl Place {
@@ -70,6 +73,8 @@ impl Place {
         let mut config = Config::parse(&text, Path::new("simulated.toml")).unwrap_or_else(|error| panic!("{error}"));
         // Smaller than a user may have it: so a short run has many.
         config.journal.segment_size = self.journal_segment;
+        config.journal.snapshot_size = self.snapshot_size;
+        config.journal.history_size = self.history_size;
         config
     }
 }

@@ -70,14 +70,14 @@ impl Ledger {
     pub fn check_journal(&mut self, disk: &Disk, life: usize, crashed: bool) {
         let mut found = vec![];
         let mut next = 0;
-        scan::scan(disk, 0, |record| {
+        scan::scan(&disk.unpruned(), 0, |record| {
             next = record.sequence;
             if let Entry::Change(name, change) = record.entry {
                 found.push((record.sequence, account(&name), change));
             }
         })
         .unwrap_or_else(|error| panic!("the journal is refused: {error}"));
-        // Records up to here were seen before: a journal only grows, or loses its beginning to a snapshot.
+        // Records up to here were seen before: a journal only grows. What snapshots have made superfluous is read all the same.
         for (sequence, account, change) in found {
             if sequence <= self.records {
                 continue;

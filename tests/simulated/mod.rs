@@ -119,7 +119,9 @@ impl Simulation {
             shards: knobs.shards.unwrap_or(1 + random.below(4)) as usize,
             rings,
             rerequest: network.server(),
-            journal_segment: random.pick(&[4_096, 65_536]),
+            journal_segment: random.pick(&[1_024, 4_096, 65_536]),
+            snapshot_size: random.pick(&[1, 4_096, 1 << 20]),
+            history_size: random.pick(&[0, 8_192]),
         };
         Simulation {
             knobs,

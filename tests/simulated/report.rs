@@ -69,6 +69,8 @@ report! {
     kills: "kills",
     power_cuts: "power cuts",
     disk_failures: "failures of the disk",
+    snapshots: "snapshots",
+    pruned: "files removed behind them",
     acknowledged: "answers",
     rows: "events compared",
     keys_left_out: "keys left out",

@@ -13,7 +13,9 @@ impl Simulation {
     /// One step of one actor.
     pub(super) fn step(&mut self, house: &mut House, publish_until: usize, queued_at_end: Option<&[usize]>) {
         self.report.steps += 1;
-        self.clock.advance(self.random.below(20_000));
+        // Now and then the whole machine stands still for a while.
+        let pause_max = if self.random.once_in(500) { 2_000_000_000 } else { 20_000 };
+        self.clock.advance(self.random.below(pause_max));
         let now = self.clock.now();
         let actor = self.choose();
         let engine = house.actors();
