@@ -66,7 +66,7 @@ impl Simulation {
     pub(super) fn check_end(&mut self, lives: usize) -> Report {
         self.ledger.check_journal(&self.disk, lives - 1, false);
         let log = log::read(&self.place.alerts(), ACCOUNTS.len());
-        let compared = oracle::compare(&self.ledger, self.network.messages(), &log.messages, lives);
+        let compared = oracle::compare(&self.ledger, self.network.messages(), &log.messages, lives, &self.lost);
         let (left, all) = (names(&self.disk), names(&self.disk.unpruned()));
         Report {
             snapshots: all.iter().filter(|name| name.ends_with(".snapshot")).count() as u64,

@@ -7,6 +7,7 @@ use hairtrigger::model::Listed;
 
 use super::doorway::Doorway;
 use super::link::{Link, Said};
+use super::log::{self, AlertLog};
 use super::{ACCOUNTS, PASSWORD};
 use crate::naive::generate::Random;
 
@@ -118,11 +119,25 @@ pub struct Reader {
     pub link: Link,
     /// All that it was told.
     pub told: Vec<Told>,
+    /// A power cut has taken some of it.
+    has_lost: bool,
 }
 
 impl Reader {
     pub fn new(account: usize) -> Reader {
-        Reader { account, link: Link::new(ACCOUNTS[account], PASSWORD), told: vec![] }
+        Reader { account, link: Link::new(ACCOUNTS[account], PASSWORD), told: vec![], has_lost: false }
+    }
+
+    /// A power cut has left only this of the log.
+    pub fn forget_lost(&mut self, log: &AlertLog) {
+        let stream = log::stream_of(self.account);
+        let before = self.told.len();
+        self.told.retain(|(session, number, _)| {
+            let kept = log.sessions.get(session).and_then(|streams| streams.get(&stream));
+            *number <= kept.map_or(0, Vec::len) as u64
+        });
+        let is_gone = self.link.position().0.is_some_and(|session| !log.sessions.contains_key(&session));
+        self.has_lost |= is_gone || self.told.len() < before;
     }
 
     /// A step. Returns what it was told in it.
@@ -134,7 +149,7 @@ impl Reader {
             match said {
                 Said::Message(session, number, message) => self.told.push((session, number, message)),
                 // An engine that is back has all that it told: its session goes on, or is said to be over and read to its end.
-                Said::Refused => panic!("{} is refused its place", ACCOUNTS[self.account]),
+                Said::Refused => assert!(self.has_lost, "{} is refused its place", ACCOUNTS[self.account]),
                 Said::End => (),
             }
         }

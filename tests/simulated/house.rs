@@ -140,6 +140,11 @@ impl House {
         }
     }
 
+    /// True for the worker that makes snapshots.
+    pub fn makes_snapshots(&self, actor: usize) -> bool {
+        actor >= self.agents.len() && self.workers[actor - self.agents.len()].name() == "snapshots"
+    }
+
     /// The journal could not be written: production's process would have ended.
     pub fn has_failed(&self) -> bool {
         self.has_failed.load(Ordering::Relaxed)

@@ -7,7 +7,7 @@ use hairtrigger::gateway::wire::{Kind, RuleMessage};
 use hairtrigger::journal::record::Entry;
 use hairtrigger::journal::scan;
 use hairtrigger::journal::storage::simulated::Disk;
-use hairtrigger::model::{Change, ChangeKind, Listed, Reason, RuleKey, flag};
+use hairtrigger::model::{Change, ChangeKind, Listed, Reason, RuleKey, RuleState, flag};
 
 use super::ACCOUNTS;
 
@@ -154,6 +154,8 @@ impl Ledger {
         for (_, change) in &self.changes {
             let key = key(usize::from(change.key.account), &change.key);
             match change.kind {
+                // It fired at once, and that ended it.
+                ChangeKind::Set(_, RuleState::Fired) => drop(living.remove(&key)),
                 ChangeKind::Set(..) => drop(living.insert(key, change.version)),
                 ChangeKind::Removed => living.retain(|other, version| *other != key || *version != change.version),
             }

@@ -2,9 +2,9 @@
 
 use hairtrigger::journal::storage::simulated::Crash;
 
-use super::Simulation;
 use super::clients::Desk;
 use super::house::House;
+use super::{ACCOUNTS, Simulation, log};
 
 /// How a life ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +99,7 @@ impl Simulation {
             match House::build(&self.place, &self.clock, &self.disk, self.boot) {
                 Ok(house) => {
                     self.disk.crash_at(usize::MAX);
+                    self.synced.active(&self.place.alerts());
                     self.weights = self.temperament(house.actors());
                     self.stall = None;
                     return house;
@@ -106,8 +107,7 @@ impl Simulation {
                 Err(error) => {
                     assert!(attempt < 2 && error.to_string().contains("crashed"), "it does not start: {error}");
                     let crash = self.random.pick(&[Crash::Kill, Crash::Power]);
-                    self.boot += u8::from(crash == Crash::Power);
-                    self.disk = self.disk.after(crash, self.random.next());
+                    self.leave(crash);
                     self.ledger.check_journal(&self.disk, self.life, true);
                 }
             }
@@ -133,8 +133,8 @@ impl Simulation {
             steps += 1;
             assert!(steps < 20_000, "it does not stop");
         });
-        self.disk = self.disk.after(Crash::Power, self.random.next());
-        self.after_life();
+        self.synced.all(&self.place.alerts());
+        self.after_life(Crash::Power);
     }
 
     fn crash(&mut self, house: House, end: End) {
@@ -145,15 +145,31 @@ impl Simulation {
         self.report.disk_failures += u64::from(house.has_failed());
         drop(house);
         *(if crash == Crash::Kill { &mut self.report.kills } else { &mut self.report.power_cuts }) += 1;
-        self.boot += u8::from(crash == Crash::Power);
-        self.disk = self.disk.after(crash, self.random.next());
-        self.after_life();
+        self.after_life(crash);
     }
 
-    fn after_life(&mut self) {
+    fn after_life(&mut self, crash: Crash) {
         self.network.forget();
         self.desks.iter_mut().for_each(Desk::forget);
         self.readers.iter_mut().for_each(|reader| reader.link.cut());
         self.check_told();
+        self.leave(crash);
+    }
+
+    /// What a crash leaves on the disks.
+    fn leave(&mut self, crash: Crash) {
+        self.disk = self.disk.after(crash, self.random.next());
+        let alerts = self.place.alerts();
+        if crash == Crash::Kill || !alerts.is_dir() {
+            return;
+        }
+        self.boot += 1;
+        let before = log::read(&alerts, ACCOUNTS.len());
+        self.synced.cut(&alerts, &mut self.random);
+        let after = log::read(&alerts, ACCOUNTS.len());
+        let lost = log::lost(&before, &after);
+        self.report.lost += lost.len() as u64;
+        self.lost.extend(lost);
+        self.readers.iter_mut().for_each(|reader| reader.forget_lost(&after));
     }
 }

@@ -29,9 +29,11 @@ pub mod link;
 pub mod log;
 pub mod network;
 pub mod oracle;
+pub mod power;
 mod report;
 mod steps;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use hairtrigger::engine::build::RingSizes;
@@ -43,8 +45,9 @@ use crate::naive::ground::Ground;
 use crate::naive::rules;
 use clients::{Desk, Reader};
 use house::{Place, midnight};
-use ledger::{Asked, Ledger};
+use ledger::{Asked, Key, Ledger};
 use network::{Network, Rates};
+use power::Synced;
 pub use report::{Knobs, Report};
 
 /// The accounts; the last one is the drop copy's.
@@ -67,6 +70,10 @@ struct Simulation {
     life: usize,
     /// Boots of the machine: power cuts so far.
     boot: u8,
+    /// What of the alert log is on disk,
+    synced: Synced,
+    /// and of whom power cuts have taken some of it.
+    lost: BTreeSet<Key>,
     /// By actor: how often its turn comes, 0 while it stalls.
     weights: Vec<u64>,
     stall: Option<(usize, u64)>,
@@ -134,6 +141,8 @@ impl Simulation {
             ledger,
             life: 0,
             boot: 0,
+            synced: Synced::default(),
+            lost: BTreeSet::new(),
             weights: vec![],
             stall: None,
             report: Report::default(),

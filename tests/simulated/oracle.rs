@@ -3,7 +3,7 @@
 //!
 //! Not compared are keys for which the documents promise less: those with a set that a crash took back after the log had told of it
 //! (its owner was told "replaced", and the earlier rule stays), and those whose `wait` or `reject` rule had seen no value when
-//! a life ended (whether it had seen one later is not written down).
+//! a life ended (whether it had seen one later is not written down), and those of which a power cut has taken a message.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -45,8 +45,14 @@ struct Effective {
 }
 
 /// Compares; panics with the first difference. `STORY` in the environment, a key as a failure shows it, tells that key's story.
-pub fn compare(ledger: &Ledger, messages: &[Vec<u8>], log: &[RuleMessage], lives: usize) -> Compared {
-    let left_out = left_out(ledger, log, lives);
+pub fn compare(
+    ledger: &Ledger,
+    messages: &[Vec<u8>],
+    log: &[RuleMessage],
+    lives: usize,
+    lost: &BTreeSet<Key>,
+) -> Compared {
+    let left_out = &left_out(ledger, log, lives) | lost;
     if let Ok(wanted) = std::env::var("STORY") {
         let keys: BTreeSet<Key> = log.iter().map(key_of).filter(|key| format!("{key:?}") == wanted).collect();
         keys.into_iter().for_each(|key| eprintln!("{}", story(key, ledger, log)));

@@ -69,6 +69,7 @@ report! {
     kills: "kills",
     power_cuts: "power cuts",
     disk_failures: "failures of the disk",
+    lost: "alerts lost in power cuts",
     snapshots: "snapshots",
     pruned: "files removed behind them",
     acknowledged: "answers",

@@ -1,5 +1,7 @@
 //! The scheduler: whose turn it is, what they do in it, and when nobody has anything left to do.
 
+use hairtrigger::journal::snapshot;
+
 use super::Simulation;
 use super::house::House;
 
@@ -20,7 +22,12 @@ impl Simulation {
         let actor = self.choose();
         let engine = house.actors();
         if actor < engine {
+            let before = house.makes_snapshots(actor).then(|| self.newest_snapshot());
             let work = house.step(actor, now);
+            if before.is_some_and(|before| before != self.newest_snapshot()) {
+                // What it has read of the log it has synced.
+                self.synced.all(&self.place.alerts());
+            }
             self.report.note((actor as u64) << 32 | work as u64);
             return;
         }
@@ -33,6 +40,10 @@ impl Simulation {
             2 => self.network.serve(random),
             client => self.step_client(client - 3, house, now, queued_at_end),
         }
+    }
+
+    fn newest_snapshot(&self) -> Option<u64> {
+        snapshot::list(&self.disk).ok()?.pop().map(|(upto, _)| upto)
     }
 
     fn choose(&mut self) -> usize {
