@@ -13,12 +13,14 @@ impl Simulation {
         let log = log::read(&self.place.alerts(), ACCOUNTS.len());
         for at in 0..self.desks.len() {
             let mut steps = 0;
-            let mut has_asked = false;
-            while !has_asked || self.desks[at].is_listing {
+            let mut asked_on = None;
+            while asked_on.is_none() || self.desks[at].is_listing {
                 self.step(house, 0, None);
-                if !has_asked && self.desks[at].link.is_logged_in() {
-                    self.desks[at].list();
-                    has_asked = true;
+                let desk = &mut self.desks[at];
+                // Again, where the connection broke: a client that was silent for too long is cut.
+                if desk.link.is_logged_in() && asked_on != Some(desk.link.connections) {
+                    asked_on = Some(desk.link.connections);
+                    desk.list();
                 }
                 steps += 1;
                 assert!(steps < 100_000, "a list has no end");
@@ -66,7 +68,8 @@ impl Simulation {
     pub(super) fn check_end(&mut self, lives: usize) -> Report {
         self.ledger.check_journal(&self.disk, lives - 1, false);
         let log = log::read(&self.place.alerts(), ACCOUNTS.len());
-        let compared = oracle::compare(&self.ledger, self.network.messages(), &log.messages, lives, &self.lost);
+        let messages: Vec<_> = self.network.messages().collect();
+        let compared = oracle::compare(&self.ledger, &messages, &log.messages, lives, &self.lost);
         let (left, all) = (names(&self.disk), names(&self.disk.unpruned()));
         Report {
             snapshots: all.iter().filter(|name| name.ends_with(".snapshot")).count() as u64,

@@ -19,10 +19,15 @@ use hairtrigger::sys::clock::Clock;
 use hairtrigger::sys::lock::DirectoryLock;
 
 use super::doorway::Doorway;
-use super::{ACCOUNTS, DROP_COPY, PASSWORD};
+use super::{ACCOUNTS, DROP_COPY, PASSWORD, SECOND_LOGIN};
 
 const DATE: &str = "2020-01-30";
 const ZONE: &str = "America/New_York";
+
+/// The feed's place among the agents.
+pub const FEED: usize = 0;
+/// How long it waits for a message that does not come.
+pub const GAP_DEADLINE: u64 = 50_000_000_000;
 
 /// What the feed's stamps count from, in UTC nanoseconds.
 pub fn midnight() -> u64 {
@@ -51,7 +56,7 @@ impl Place {
         let mut text = format!("[feed]\nrerequest = [\"{}\"]\ndate = \"{DATE}\"\n", self.rerequest);
         text.push_str(
             "line_a = { address = \"127.0.0.1:0\" }\nline_b = { address = \"127.0.0.1:0\" }\njoin = 1\n\
-             other_line_wait = \"20us\"\ngap_deadline = \"1h\"\ngap_hold_max = \"1h\"\nrerequest_retry = \"400us\"\n\
+             other_line_wait = \"20us\"\ngap_deadline = \"50s\"\ngap_hold_max = \"1h\"\nrerequest_retry = \"400us\"\n\
              rerequest_tries_max = 1000\nsilence = \"1h\"\nsession_silence = \"1h\"\n\
              [clients]\nsilence_deadline = \"60s\"\nlogin_deadline = \"60s\"\nhalf_packet_deadline = \"60s\"\n\
              [limits]\nrules_max = 512\naccount_rules_max = 512\nsymbols_max = 32\norders_max = 1024\nlevels_max = 1024\n\
@@ -68,7 +73,9 @@ impl Place {
         );
         for account in ACCOUNTS {
             let _ = write!(text, "[[accounts]]\nname = \"{account}\"\ndrop_copy = {}\n", account == DROP_COPY);
-            let _ = writeln!(text, "logins = [{{ user = \"{account}\", password = \"{PASSWORD}\" }}]");
+            let users = [account].into_iter().chain((account == ACCOUNTS[0]).then_some(SECOND_LOGIN));
+            let logins = users.map(|user| format!("{{ user = \"{user}\", password = \"{PASSWORD}\" }}"));
+            let _ = writeln!(text, "logins = [{}]", logins.collect::<Vec<_>>().join(", "));
         }
         let mut config = Config::parse(&text, Path::new("simulated.toml")).unwrap_or_else(|error| panic!("{error}"));
         // Smaller than a user may have it: so a short run has many.

@@ -190,6 +190,10 @@ impl Ledger {
         for rule in listed {
             let Ask::Set(_, wanted) = self.asked[&rule.spec.tag].ask else { panic!("no set: {rule:?}") };
             assert_eq!(wanted, rule.spec, "another rule than was asked");
+            let later = self.asked.range(rule.spec.tag..).map(|(_, asked)| asked);
+            let removed = |it: &Asked| it.ask == Ask::RemoveUser { user: rule.key.user } && it.answer.is_some();
+            let mut removed = later.filter(|asked| asked.account == account && removed(asked));
+            assert!(removed.next().is_none(), "all rules of its user were removed: {rule:?}");
         }
     }
 }

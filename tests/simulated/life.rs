@@ -28,7 +28,7 @@ impl Simulation {
             self.check_rules(&mut house);
         }
         let share = |all: usize| all * (self.life + 1) / lives;
-        let publish_until = share(self.network.messages().len());
+        let publish_until = share(self.network.count());
         let end = if is_last { End::Stop } else { self.end() };
         self.trace(&house, &format!("ends by {end:?}"));
         let operations = self.disk.operations();
@@ -67,6 +67,8 @@ impl Simulation {
         match end {
             End::Stop if !house.has_failed() => {
                 self.read_all(&mut house);
+                self.ledger.check_journal(&self.disk, self.life, false);
+                self.check_rules(&mut house);
                 self.stop(house);
             }
             _ => self.crash(house, end),

@@ -34,8 +34,10 @@ mod report;
 mod steps;
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::path::Path;
 
+use hairtrigger::control::wire::Ask;
 use hairtrigger::engine::build::RingSizes;
 use hairtrigger::journal::storage::simulated::Disk;
 use hairtrigger::sys::clock::Clock;
@@ -54,6 +56,8 @@ pub use report::{Knobs, Report};
 pub const ACCOUNTS: [&str; 4] = ["demo", "a", "zz9", DROP_COPY];
 /// The account that sees all alerts.
 pub const DROP_COPY: &str = "audit";
+/// A second login of the first account.
+pub const SECOND_LOGIN: &str = "demo2";
 /// The password of every login.
 pub const PASSWORD: &str = "secret";
 
@@ -99,12 +103,19 @@ impl Simulation {
         let messages = ground.messages(&mut random, size.messages);
         let rows = ground.rules(&mut random, size, 1).join("\n");
         let commands = rules::read(format!("{RULES_HEADER}\n{rows}").as_bytes()).expect("generated rules");
-        let mut desks: Vec<Desk> = (0..ACCOUNTS.len() - 1).map(Desk::new).collect();
+        let logins = [(ACCOUNTS[0], 0), (ACCOUNTS[1], 1), (ACCOUNTS[2], 2), (SECOND_LOGIN, 0)];
+        let mut desks = logins.map(|(user, account)| Desk::new(user, account));
         let mut ledger = Ledger::default();
         for (id, command) in (1..).zip(&commands) {
-            let Some((account, ask)) = oracle::ask(command, id) else { continue };
-            desks[account].queue.push_back((id, ask));
-            ledger.asked.insert(id, Asked { account, ask, life: None, answer: None });
+            let Some((account, ask)) = oracle::ask(command, 2 * id) else { continue };
+            let user = command.key.user;
+            // The first account's logins have users of their own, so that the order of a key's commands is known.
+            let desk = if account == 0 && user.is_multiple_of(3) { 3 } else { account };
+            let also = random.once_in(20).then_some((2 * id + 1, Ask::RemoveUser { user }));
+            for (id, ask) in [(2 * id, ask)].into_iter().chain(also) {
+                desks[desk].queue.push_back((id, ask));
+                ledger.asked.insert(id, Asked { account, ask, life: None, answer: None });
+            }
         }
         let bad = random.below(3);
         let rates = match bad {
@@ -112,7 +123,8 @@ impl Simulation {
             1 => Rates { loss: 10, duplicate: 10, reorder: 10, server_loss: 0 },
             _ => Rates { loss: 3, duplicate: 4, reorder: 3, server_loss: 4 },
         };
-        let network = Network::new(messages, rates);
+        let lost = lost(&mut random, messages.len());
+        let network = Network::new(messages, lost, rates);
         let slots = |random: &mut Random| 1 << random.pick(&[1, 2, 4, 8]);
         let rings = RingSizes {
             market: slots(&mut random),
@@ -135,7 +147,7 @@ impl Simulation {
             clock: Clock::simulated(midnight() + 34_200_000_000_000),
             place,
             network,
-            desks,
+            desks: desks.into(),
             readers: (0..ACCOUNTS.len()).map(Reader::new).collect(),
             disk: Disk::default(),
             ledger,
@@ -149,4 +161,17 @@ impl Simulation {
             random,
         }
     }
+}
+
+/// Places of messages that never come.
+fn lost(random: &mut Random, count: usize) -> Vec<Range<usize>> {
+    let mut lost = vec![];
+    let mut from = 0;
+    for _ in 0..random.pick(&[0, 0, 1, 3]) {
+        from += 1 + random.below(count as u64 / 3) as usize;
+        let to = from + 1 + random.below(5) as usize;
+        lost.extend((to < count).then_some(from..to));
+        from = to;
+    }
+    lost
 }

@@ -68,6 +68,7 @@ report! {
     lives: "starts",
     kills: "kills",
     power_cuts: "power cuts",
+    gaps: "gaps that nobody filled",
     disk_failures: "failures of the disk",
     lost: "alerts lost in power cuts",
     snapshots: "snapshots",

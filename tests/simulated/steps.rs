@@ -3,7 +3,7 @@
 use hairtrigger::journal::snapshot;
 
 use super::Simulation;
-use super::house::House;
+use super::house::{FEED, GAP_DEADLINE, House};
 
 impl Simulation {
     pub(super) fn temperament(&mut self, actors: usize) -> Vec<u64> {
@@ -19,6 +19,9 @@ impl Simulation {
         let pause_max = if self.random.once_in(500) { 2_000_000_000 } else { 20_000 };
         self.clock.advance(self.random.below(pause_max));
         let now = self.clock.now();
+        if self.report.steps.is_multiple_of(64) && self.network.is_waited_for_in_vain(house.messages()) {
+            self.wait_in_vain(house);
+        }
         let actor = self.choose();
         let engine = house.actors();
         if actor < engine {
@@ -40,6 +43,24 @@ impl Simulation {
             2 => self.network.serve(random),
             client => self.step_client(client - 3, house, now, queued_at_end),
         }
+    }
+
+    /// All that comes is there; then the feed's patience with the rest ends.
+    fn wait_in_vain(&mut self, house: &mut House) {
+        let to = [house.addresses.line_a, house.addresses.line_b];
+        self.network.beat();
+        let mut rounds = 0;
+        while !self.network.is_quiet() || rounds < 20 {
+            self.network.deliver(&mut self.random, to);
+            self.network.serve(&mut self.random);
+            self.clock.advance(500_000);
+            house.step(FEED, self.clock.now());
+            rounds += 1;
+        }
+        self.clock.advance(GAP_DEADLINE);
+        house.step(FEED, self.clock.now());
+        self.network.give_up();
+        self.report.gaps += 1;
     }
 
     fn newest_snapshot(&self) -> Option<u64> {
@@ -99,7 +120,7 @@ impl Simulation {
     pub(super) fn catch_up(&mut self, house: &mut House) {
         let published = self.network.published();
         let mut steps = 0;
-        while house.messages() < published as u64 {
+        while house.messages() < self.network.coming(published) {
             for _ in 0..32 {
                 self.step(house, published, None);
             }
@@ -126,7 +147,7 @@ impl Simulation {
 
     /// True when all of this life's messages have gone through and all of its requests are answered.
     pub(super) fn is_done(&self, house: &House, publish_until: usize, queued_at_end: &[usize]) -> bool {
-        let fed = self.network.published() >= publish_until && house.messages() >= publish_until as u64;
+        let fed = self.network.published() >= publish_until && house.messages() >= self.network.coming(publish_until);
         let mut desks = self.desks.iter().zip(queued_at_end);
         let asked = desks.all(|(desk, end)| desk.queue.len() <= *end && desk.is_calm());
         fed && asked
@@ -135,7 +156,10 @@ impl Simulation {
     pub(super) fn describe(&self, house: &House) -> String {
         let desks = self.desks.iter().map(|desk| format!("{} queued, {} open", desk.queue.len(), desk.open.len()));
         let (published, messages) = (self.network.published(), house.messages());
-        format!("{published} published, {messages} matched; {}", desks.collect::<Vec<_>>().join("; "))
+        let coming = self.network.coming(published);
+        let given_up = house.count("feed", "arbiter", "gap_messages");
+        let desks = desks.collect::<Vec<_>>().join("; ");
+        format!("{published} published, {coming} come, {messages} matched, {given_up} given up; {desks}")
     }
 
     /// With `TRACE` in the environment: what happens, for people.
