@@ -26,7 +26,7 @@ impl Simulation {
                 assert!(steps < 100_000, "a list has no end");
             }
             let (desk, after) = (&self.desks[at], log::read(&self.place.alerts(), ACCOUNTS.len()));
-            self.ledger.check_listed(desk.account, &desk.listed, &log.messages, &after.messages);
+            self.ledger.check_listed(desk.account, &desk.listed, (&log.messages, &after.messages), &self.lost);
         }
     }
 

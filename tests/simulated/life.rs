@@ -29,14 +29,18 @@ impl Simulation {
         }
         let share = |all: usize| all * (self.life + 1) / lives;
         let publish_until = share(self.network.count());
-        let end = if is_last { End::Stop } else { self.end() };
-        self.trace(&house, &format!("ends by {end:?}"));
         let operations = self.disk.operations();
+        let end = match self.crash.take() {
+            Some((crash, at)) => End::AtOperation(crash, at - operations, u64::MAX),
+            None if is_last => End::Stop,
+            None => self.end(),
+        };
+        self.trace(&house, &format!("ends by {end:?}"));
         let steps = match end {
             End::Stop => u64::MAX,
             End::Crash(_, steps) => steps,
             End::AtOperation(_, after, steps) => {
-                self.disk.crash_at(operations + after);
+                self.disk.crash_at(operations.saturating_add(after));
                 steps
             }
             End::DiskFails(true, after, steps) => {
@@ -58,12 +62,13 @@ impl Simulation {
         while step < steps && !house.has_failed() {
             self.step(&mut house, publish_until, Some(&queued_at_end));
             step += 1;
-            if end == End::Stop && step % 64 == 0 && self.is_done(&house, publish_until, &queued_at_end) {
+            if steps == u64::MAX && step % 64 == 0 && self.is_done(&house, publish_until, &queued_at_end) {
                 break;
             }
             assert!(step < 400_000, "it does not come to rest: {}", self.describe(&house));
         }
         self.trace(&house, "ends now");
+        self.report.operations += if self.life == 0 { self.disk.operations() as u64 } else { 0 };
         match end {
             End::Stop if !house.has_failed() => {
                 self.read_all(&mut house);
@@ -95,7 +100,9 @@ impl Simulation {
             self.ledger.check_journal(&self.disk, self.life - 1, false);
         }
         for attempt in 0.. {
-            if attempt < 2 && self.random.once_in(6) {
+            if let Some((_, at)) = self.crash {
+                self.disk.crash_at(at);
+            } else if attempt < 2 && self.random.once_in(6) {
                 self.disk.crash_at(self.disk.operations() + self.random.below(8) as usize);
             }
             match House::build(&self.place, &self.clock, &self.disk, self.boot) {
@@ -108,7 +115,8 @@ impl Simulation {
                 }
                 Err(error) => {
                     assert!(attempt < 2 && error.to_string().contains("crashed"), "it does not start: {error}");
-                    let crash = self.random.pick(&[Crash::Kill, Crash::Power]);
+                    let any = self.random.pick(&[Crash::Kill, Crash::Power]);
+                    let crash = self.crash.take().map_or(any, |(crash, _)| crash);
                     self.leave(crash);
                     self.ledger.check_journal(&self.disk, self.life, true);
                 }

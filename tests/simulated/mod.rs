@@ -39,7 +39,7 @@ use std::path::Path;
 
 use hairtrigger::control::wire::Ask;
 use hairtrigger::engine::build::RingSizes;
-use hairtrigger::journal::storage::simulated::Disk;
+use hairtrigger::journal::storage::simulated::{Crash, Disk};
 use hairtrigger::sys::clock::Clock;
 
 use crate::naive::generate::{RULES_HEADER, Random, Size};
@@ -62,7 +62,8 @@ pub const SECOND_LOGIN: &str = "demo2";
 pub const PASSWORD: &str = "secret";
 
 struct Simulation {
-    knobs: Knobs,
+    /// Where the first life is to end, until it has.
+    crash: Option<(Crash, usize)>,
     random: Random,
     clock: Clock,
     place: Place,
@@ -87,7 +88,8 @@ struct Simulation {
 /// Runs a seed in a folder of its own. Panics where the engine breaks its word.
 pub fn run(knobs: Knobs, folder: &Path) -> Report {
     let mut random = Random(knobs.seed);
-    let lives = knobs.lives.unwrap_or(1 + random.below(4)) as usize;
+    let lives = 1 + random.below(4);
+    let lives = knobs.lives.unwrap_or(if knobs.crash.is_some() { 2 } else { lives }) as usize;
     let mut simulation = Simulation::new(knobs, random, folder);
     for life in 0..lives {
         simulation.life = life;
@@ -143,7 +145,7 @@ impl Simulation {
             history_size: random.pick(&[0, 8_192]),
         };
         Simulation {
-            knobs,
+            crash: knobs.crash,
             clock: Clock::simulated(midnight() + 34_200_000_000_000),
             place,
             network,

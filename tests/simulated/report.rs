@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use hairtrigger::journal::storage::simulated::Crash;
+
 /// How large a run is. What is not given comes from the seed.
 #[derive(Debug, Clone, Copy)]
 pub struct Knobs {
@@ -11,18 +13,40 @@ pub struct Knobs {
     /// Starts of the engine.
     pub lives: Option<u64>,
     pub shards: Option<u64>,
+    /// The first of two lives ends so, at this operation of the journal's disk.
+    pub crash: Option<(Crash, usize)>,
 }
 
 impl Knobs {
     pub fn of(seed: u64) -> Knobs {
-        Knobs { seed, messages: 250, asks: 90, lives: None, shards: None }
+        Knobs { seed, messages: 250, asks: 90, lives: None, shards: None, crash: None }
     }
 
     /// The words that reproduce a run.
     pub fn words(&self) -> String {
-        let Knobs { seed, messages, asks, lives, shards } = self;
-        let given = |name: &str, value: &Option<u64>| value.map_or(String::new(), |value| format!(" {name}={value}"));
-        format!("SEED={seed} MESSAGES={messages} ASKS={asks}{}{}", given("LIVES", lives), given("SHARDS", shards))
+        let Knobs { seed, messages, asks, lives, shards, crash } = self;
+        let given = |name: &str, value: Option<u64>| value.map_or(String::new(), |value| format!(" {name}={value}"));
+        let crash = crash.map(|(crash, at)| (if crash == Crash::Kill { "KILL" } else { "POWER" }, Some(at as u64)));
+        let crash = crash.map_or(String::new(), |(how, at)| given(how, at));
+        format!(
+            "SEED={seed} MESSAGES={messages} ASKS={asks}{}{}{crash}",
+            given("LIVES", *lives),
+            given("SHARDS", *shards)
+        )
+    }
+
+    /// Reads them. `word` gives the value of a name.
+    pub fn read(seed: u64, word: impl Fn(&str) -> Option<u64>) -> Knobs {
+        let Knobs { messages, asks, .. } = Knobs::of(seed);
+        let crash = |name, how| word(name).map(|at| (how, at as usize));
+        Knobs {
+            seed: word("SEED").unwrap_or(seed),
+            messages: word("MESSAGES").unwrap_or(messages),
+            asks: word("ASKS").unwrap_or(asks),
+            lives: word("LIVES"),
+            shards: word("SHARDS"),
+            crash: crash("KILL", Crash::Kill).or(crash("POWER", Crash::Power)),
+        }
     }
 }
 
@@ -73,6 +97,8 @@ report! {
     lost: "alerts lost in power cuts",
     snapshots: "snapshots",
     pruned: "files removed behind them",
+    /// In the first life.
+    operations: "operations of the journal's disk in first lives",
     acknowledged: "answers",
     rows: "events compared",
     keys_left_out: "keys left out",

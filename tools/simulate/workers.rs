@@ -1,4 +1,4 @@
-//! The processes that run seeds: a seed comes in on a line, the numbers of its report go out on one. One that ends has failed.
+//! The processes that run seeds: the words of a run come in on a line, the numbers of its report go out on one. One that ends has failed.
 
 use std::io::{BufRead, BufReader, Write, stdin};
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use super::simulated::{Knobs, Report, run};
 /// A process, for the one who has it run seeds.
 pub struct Worker {
     child: Child,
-    seeds: ChildStdin,
+    runs: ChildStdin,
     reports: BufReader<ChildStdout>,
     folder: PathBuf,
 }
@@ -22,10 +22,10 @@ fn folder(root: &Path, process: u32) -> PathBuf {
 }
 
 impl Worker {
-    /// Has a seed run by the worker that is there, or by a new one. `None`: it failed.
-    pub fn run(worker: &mut Option<Worker>, core: usize, root: &Path, seed: u64) -> Option<Report> {
+    /// Has it run by the worker that is there, or by a new one. `None`: it failed.
+    pub fn run(worker: &mut Option<Worker>, core: usize, root: &Path, knobs: &Knobs) -> Option<Report> {
         let here = worker.get_or_insert_with(|| Worker::begin(core, root));
-        let report = here.ask(seed);
+        let report = here.ask(knobs);
         if report.is_none() {
             *worker = None;
         }
@@ -37,12 +37,12 @@ impl Worker {
         let mut command = Command::new(std::env::current_exe().expect("this program"));
         command.args(std::env::args_os().skip(1)).arg(format!("--core={core}"));
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a process");
-        let (seeds, reports) = (child.stdin.take().expect("a pipe"), child.stdout.take().expect("a pipe"));
-        Worker { folder: folder(root, child.id()), child, seeds, reports: BufReader::new(reports) }
+        let (runs, reports) = (child.stdin.take().expect("a pipe"), child.stdout.take().expect("a pipe"));
+        Worker { folder: folder(root, child.id()), child, runs, reports: BufReader::new(reports) }
     }
 
-    fn ask(&mut self, seed: u64) -> Option<Report> {
-        writeln!(self.seeds, "{seed}").ok()?;
+    fn ask(&mut self, knobs: &Knobs) -> Option<Report> {
+        writeln!(self.runs, "{}", knobs.words()).ok()?;
         let mut line = String::new();
         self.reports.read_line(&mut line).ok()?;
         Report::of_line(line.trim_end())
@@ -51,21 +51,24 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        // It waits for a seed, or has ended.
+        // It waits for a run, or has ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
         let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
 
-/// What such a process does: runs the seeds that it is given, on one core, each in a folder that is there for it alone.
-pub fn run_given(core: usize, root: &Path, knobs: impl Fn(u64) -> Knobs) {
+/// What such a process does: runs what it is given, on one core, each in a folder that is there for it alone.
+pub fn run_given(core: usize, root: &Path) {
     affinity::pin_current(core).expect("a core of the mask");
     let folder = folder(root, std::process::id());
     for line in stdin().lines() {
-        let seed = line.expect("a pipe").parse().expect("a seed");
+        let line = line.expect("a pipe");
+        let words = line.split(' ').filter_map(|word| word.split_once('='));
+        let words: Vec<(&str, u64)> = words.map(|(name, value)| (name, value.parse().expect(name))).collect();
+        let knobs = Knobs::read(0, |name| words.iter().find(|(of, _)| *of == name).map(|(_, value)| *value));
         std::fs::create_dir_all(&folder).expect("a folder of our own");
-        let report = run(knobs(seed), &folder);
+        let report = run(knobs, &folder);
         std::fs::remove_dir_all(&folder).expect("a folder of our own");
         println!("{}", report.line());
     }
