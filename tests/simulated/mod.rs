@@ -1,13 +1,15 @@
 //! The whole engine in one thread under a seeded scheduler, killed and started again, against the naive `replay`.
 //!
 //! ```text
-//!   network: lines A and B (loss, duplication, reordering), re-request server
+//!   network: lines A and B (loss, duplication, reordering), re-request server; some messages never come
 //!      |  UDP on loopback                                         ^ pairs of sockets
 //!      v                                                          v
 //!   feed, matchers, gateway, control, journal: the engine's own wiring, a duty cycle at a time, short rings
 //!      |                                                          |
 //!   journal on a simulated disk: crashes at an operation, tears   desks and readers: a few bytes at a time, stalls, resets,
-//!   and loses what was not synced, fails to sync, is full         resumed sessions
+//!   and loses what was not synced, fails to sync, is full;        resumed sessions; two logins of one account
+//!   snapshots, and what they make superfluous goes
+//!   alert log in mapped files, torn at a power cut
 //! ```
 //!
 //! One seed says everything: which actor moves next and by how much the clock, what goes wrong on lines, disk and connections,
@@ -16,6 +18,8 @@
 //! What is checked: [`ledger`] at every start and at the end (all that was acknowledged is there, and of the rest a prefix), [`log`] (no
 //! number twice, none missing), what every client read (the bytes of the log under that number), [`oracle`] at the end (all alerts of
 //! all lives are those of `replay`: none lost, none twice, in order), and that everything drains when it is left alone.
+//!
+//! Not simulated: TCP itself, TLS, a change of the feed's session, a full disk under the alert log, its retention, a changed config.
 
 #![allow(dead_code)] // the test and the tool use a part of it each
 
