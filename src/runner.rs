@@ -15,23 +15,18 @@
 //! A closed agent is never called again. When all agents of a thread are closed the thread ends.
 
 pub mod pulse;
+mod shared;
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 
 use crate::agent::Agent;
-use crate::model::Nanos;
 use crate::sys::affinity::{PinError, pin_current};
 use crate::sys::clock::Clock;
 use crate::sys::idle::{Idle, IdleStrategy};
-
-const RUNNING: u8 = 0;
-const DRAINING: u8 = 1;
-const CLOSING: u8 = 2;
-const CLOSED: u8 = 3;
+use shared::{Shared, Wish};
 
 /// Why a thread did not start.
 #[derive(Debug, thiserror::Error)]
@@ -52,14 +47,6 @@ pub enum SpawnError {
         /// Why.
         source: PinError,
     },
-}
-
-/// What the thread and its handle share of an agent. A cache line of its own: the thread writes it every cycle.
-#[derive(Debug, Default)]
-#[repr(align(64))]
-struct Shared {
-    state: AtomicU8,
-    cycles: AtomicU64,
 }
 
 /// A running thread, for the one who stops it. Dropping it stops nothing: the thread goes on.
@@ -111,22 +98,22 @@ impl Handle {
     /// Tells an agent to work off what is left and close. Everything upstream of it must be closed by now. No
     /// effect on an agent that is closing already.
     pub fn drain(&self, agent: usize) {
-        self.advance(agent, DRAINING);
+        self.agents[agent].wish(Wish::Drain);
     }
 
     /// Tells an agent to close without asking for more work: for a source.
     pub fn close(&self, agent: usize) {
-        self.advance(agent, CLOSING);
+        self.agents[agent].wish(Wish::Close);
     }
 
     /// True when an agent is closed. What it did before, as what it sent, is visible to the caller then.
     pub fn is_closed(&self, agent: usize) -> bool {
-        self.agents[agent].state.load(Ordering::Acquire) == CLOSED
+        self.agents[agent].is_closed()
     }
 
     /// Duty cycles of an agent so far: one that does not move for long is stuck.
     pub fn cycles(&self, agent: usize) -> u64 {
-        self.agents[agent].cycles.load(Ordering::Relaxed)
+        self.agents[agent].cycles()
     }
 
     /// Number of agents.
@@ -146,11 +133,6 @@ impl Handle {
     pub fn join(self) -> thread::Result<()> {
         self.thread.join()
     }
-
-    /// States only go up. Release: what the caller saw of an upstream that closed, the agent sees when it drains.
-    fn advance(&self, agent: usize, to: u8) {
-        self.agents[agent].state.fetch_max(to, Ordering::Release);
-    }
 }
 
 /// The thread.
@@ -160,7 +142,7 @@ fn run(mut agents: Vec<Box<dyn Agent>>, shared: &[Shared], idle: Idle, clock: &C
         let now = clock.now();
         let (mut work, mut open) = (0, false);
         for (agent, shared) in agents.iter_mut().zip(shared) {
-            if let Some(done) = step(agent.as_mut(), shared, now) {
+            if let Some(done) = shared.step(agent.as_mut(), now) {
                 work += done;
                 open = true;
             }
@@ -172,25 +154,12 @@ fn run(mut agents: Vec<Box<dyn Agent>>, shared: &[Shared], idle: Idle, clock: &C
     }
 }
 
-/// One duty cycle of one agent: the work done, `None` when it is closed.
-#[inline]
-fn step(agent: &mut dyn Agent, shared: &Shared, now: Nanos) -> Option<usize> {
-    let state = shared.state.load(Ordering::Acquire);
-    if state == CLOSED {
-        return None;
-    }
-    // This thread is the only writer, so a load and a store do what an atomic addition would.
-    shared.cycles.store(shared.cycles.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
-    let work = if state == CLOSING { 0 } else { agent.do_work(now) };
-    if state != RUNNING && work == 0 && agent.close(now) {
-        shared.state.store(CLOSED, Ordering::Release);
-    }
-    Some(work)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
     use super::*;
+    use crate::model::Nanos;
     use crate::ring::{Receiver, Sender, ring};
     use crate::sys::affinity::allowed;
 

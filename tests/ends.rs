@@ -1,4 +1,4 @@
-//! Ends that are stated: what a full disk does to a running engine, from outside.
+//! Ends that are stated: what a full disk does to a running engine, and a thread that stands still, from outside.
 
 mod engine;
 mod naive;
@@ -150,4 +150,58 @@ fn an_alert_log_without_a_next_segment_refuses_rules_and_then_ends_the_engine_by
     let (status, said) = engine.end();
     assert_eq!(status.code(), Some(1), "{said}");
     assert!(said.contains("is full and its next segment cannot be made"), "{said}");
+}
+
+/// Stops one thread of a process, as nothing but a debugger can. It goes on, or ends with its process, when the tracer lets it.
+#[allow(unsafe_code)]
+mod tracer {
+    use std::io;
+
+    /// # Errors
+    /// What the system says.
+    pub fn stop(thread: libc::pid_t) -> io::Result<()> {
+        // SAFETY: a request about another process, and a wait for it: no memory of ours is taken.
+        unsafe {
+            let nothing = std::ptr::null_mut::<libc::c_void>();
+            if libc::ptrace(libc::PTRACE_SEIZE, thread, nothing, nothing) != 0
+                || libc::ptrace(libc::PTRACE_INTERRUPT, thread, nothing, nothing) != 0
+            {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        wait(thread)
+    }
+
+    /// Waits until it has stopped, or is gone.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn wait(thread: libc::pid_t) -> io::Result<()> {
+        // SAFETY: as above; nobody wants the status.
+        let waited = unsafe { libc::waitpid(thread, std::ptr::null_mut(), libc::__WALL) };
+        if waited == thread { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+}
+
+/// The thread of a process that steps an agent, by its name.
+fn thread_of(process: u32, agent: &str) -> libc::pid_t {
+    let threads = fs::read_dir(format!("/proc/{process}/task")).expect("it runs");
+    let mut threads = threads.map(|entry| entry.expect("an entry").path());
+    let steps = |path: &PathBuf| fs::read_to_string(path.join("comm")).is_ok_and(|name| name.contains(agent));
+    let path = threads.find(steps).expect("a thread of the agent's");
+    path.file_name().and_then(|name| name.to_str()?.parse().ok()).expect("a number")
+}
+
+#[test]
+fn an_agent_that_stands_still_ends_the_engine_by_name_where_the_config_says_so() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let watchdog = "[watchdog]\naction = \"abort\"\n[stats]";
+    let config = config(folder.path(), |text| text.replace("[stats]", watchdog));
+    let engine = Limited::start(folder.path(), &config, "");
+    let thread = thread_of(engine.child.id(), "feed");
+    tracer::stop(thread).unwrap_or_else(|error| panic!("a debugger's call: {error}"));
+    tracer::wait(thread).expect("it ends with its process");
+    let (status, said) = engine.end();
+    assert_eq!(status.signal(), Some(6), "{said}");
+    assert!(said.contains("feed") && said.contains("an agent stands still, and the config says abort"), "{said}");
 }

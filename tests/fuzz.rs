@@ -6,6 +6,8 @@
 #[path = "fuzz/entries.rs"]
 mod entries;
 mod naive;
+#[path = "fuzz/seal.rs"]
+mod seal;
 #[path = "fuzz/seeds.rs"]
 mod seeds;
 

@@ -3,6 +3,7 @@
 mod engine;
 mod naive;
 
+use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
@@ -12,12 +13,17 @@ use engine::alerts::{Reader, difference, log_rows};
 use engine::feed::{Feed, binary_file, server_of, settings, synthetic};
 use engine::rules::{Rows, ask, read};
 use engine::{PASSWORD, Shape, config};
+use hairtrigger::archive::logged;
 use hairtrigger::client::{Client, Event, Request as Login};
 use hairtrigger::config::midnight_utc;
 use hairtrigger::control::wire::{Answer, Ask, Body, Request};
 use hairtrigger::engine::Engine;
+use hairtrigger::gateway::history;
 use hairtrigger::gateway::wire::RuleMessage;
-use hairtrigger::model::{Listed, RuleKey};
+use hairtrigger::journal::compaction::{self, LogRead};
+use hairtrigger::journal::recovery::Logged;
+use hairtrigger::journal::storage::Directory;
+use hairtrigger::model::{Listed, LogPosition, RuleKey};
 use hairtrigger::publish::{Messages, Rates, Settings};
 use hairtrigger::synth::{Day, DayParams, RULES_HEADER, RuleRows};
 use naive::generate::Random;
@@ -188,6 +194,64 @@ fn a_recorded_feed_and_the_journal_give_again_what_the_engine_told() {
         }
         assert!(kinds(&told, "ended,expired") > 10, "{date}: {told:?}");
     }
+}
+
+/// The alert log of a folder, for who makes snapshots.
+struct Log<'f>(&'f Path);
+
+impl compaction::Log for Log<'_> {
+    fn read(&mut self, from: LogPosition, each: &mut dyn FnMut(&Logged)) -> io::Result<LogRead> {
+        let read = history::read(self.0, from, |message| logged(message).iter().for_each(&mut *each));
+        let read = read.map_err(io::Error::other)?;
+        Ok(LogRead { position: read.position, is_whole: read.is_whole })
+    }
+
+    fn unread_size(&self, from: LogPosition) -> io::Result<u64> {
+        history::unread_size(self.0, from)
+    }
+}
+
+/// Copies the folders with such names, and the files in them.
+fn copy(from: &Path, to: &Path, is_wanted: impl Fn(&str) -> bool) {
+    for entry in std::fs::read_dir(from).expect("a folder of our own").map(|entry| entry.expect("an entry")) {
+        if is_wanted(&entry.file_name().to_string_lossy()) {
+            let folder = to.join(entry.file_name());
+            std::fs::create_dir_all(&folder).expect("a folder of our own");
+            for file in std::fs::read_dir(entry.path()).expect("a folder").map(|file| file.expect("a file")) {
+                std::fs::copy(file.path(), folder.join(file.file_name())).expect("a folder of our own");
+            }
+        }
+    }
+}
+
+/// A journal whose first day has been taken by a snapshot: the second day is still whole, and the first is said to be gone.
+#[test]
+fn a_day_that_was_pruned_is_named_and_the_next_is_replayed_as_before() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    let (first, second) = (synthetic(DAY), synthetic(DayParams { seed: 32, ..DAY }));
+    live(folder.path(), &first, *b"LIVE000001", "2020-01-30", 7);
+    let [feed, journal] = ["feed", "journal"].map(|name| folder.path().join(name).display().to_string());
+    // The second engine's segment of the journal is not closed. With the alert log as it was in between, a snapshot takes exactly
+    // the first day.
+    let log = folder.path().join("log-of-the-first-day");
+    copy(folder.path(), &log, |name| name.len() == 10 && name.bytes().all(|byte| byte.is_ascii_digit()));
+    live(folder.path(), &second, *b"LIVE000002", "2020-01-31", 8);
+    let before = replayed(folder.path(), &second, &["--session", "LIVE000002"]);
+    let mut storage = Directory::create(&folder.path().join("journal")).expect("a journal");
+    compaction::compact(&mut storage, &mut Log(&log), 1, || true).expect("a journal").expect("a snapshot");
+    assert!(compaction::prune(&mut storage, 0).expect("a journal") > 0);
+    assert_eq!(replayed(folder.path(), &second, &["--session", "LIVE000002"]), before);
+    std::fs::write(&feed, binary_file(&first)).expect("a folder of our own");
+    let mut replay = Command::new(env!("CARGO_BIN_EXE_hairtrigger"));
+    let replay = replay.args(["replay", &feed, "--journal", &journal, "--session", "LIVE000001"]);
+    let output = replay.output().expect("it starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    let gone = ", and names no session LIVE000001, only LIVE000002: if that was before, its changes are gone";
+    assert!(said.contains("the journal begins with record "), "{said}");
+    assert!(!output.status.success() && said.contains(gone), "{said}");
+    let later = replay.args(["--date", "2020-02-03"]).output().expect("it starts");
+    assert!(later.status.success(), "a day without changes behind all that the journal has");
 }
 
 /// A feed of another day than the journal's does not fit, and that is said.

@@ -52,6 +52,8 @@ pub enum ArchiveError {
 /// All that a journal and the alert logs beside it tell.
 #[derive(Default)]
 pub struct Archive {
+    /// The first record of the journal that is kept: 1 when it is there from its start.
+    pub first: u64,
     /// What the snapshot says that the oldest segment goes on from: nothing, when the journal is there from its start.
     pub base: Recovery,
     /// The journal's changes behind that, in its order, each with its record's sequence and its account.
@@ -86,7 +88,9 @@ impl Archive {
         };
         let oldest = restart::oldest(&storage).map_err(failed)?;
         scan::scan_behind(&storage, oldest.as_ref().map(Snapshot::covers), 0, each).map_err(failed)?;
-        let from = oldest.as_ref().map_or(LogPosition::default(), |snapshot| snapshot.covers().log);
+        let covered = oldest.as_ref().map(Snapshot::covers);
+        archive.first = covered.map_or(1, |covers| covers.position.next_sequence);
+        let from = covered.map_or(LogPosition::default(), |covers| covers.log);
         if let Some(snapshot) = oldest {
             let failed = |error| failed(ScanError::Snapshot(snapshot.covers().file_name(), error));
             archive.base = Recovery::with_rules(&snapshot).map_err(failed)?;

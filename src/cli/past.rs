@@ -51,6 +51,16 @@ impl PastArgs {
         }
         let day = archive.day(wanted);
         let names: Vec<String> = day.sessions.iter().map(session_name).collect();
+        if wanted.is_some() && self.may_be_gone(archive, &day)? {
+            return Err(format!(
+                "the journal begins with record {}, and names no session {}, only {}: if that was before, its changes are gone \
+                 (journal.history_size says how much is kept); if it came after all that the journal has, say its --date",
+                archive.first,
+                session_name(&day.session),
+                if names.is_empty() { "nothing".into() } else { names.join(", ") }
+            )
+            .into());
+        }
         if names.is_empty() {
             eprintln!("note: the journal names no session of the feed: all of it is taken to come before the feed");
         } else if !day.sessions.contains(&day.session) {
@@ -65,6 +75,17 @@ impl PastArgs {
             eprintln!("note: the journal is kept from within this session on: what happened before is not given again");
         }
         Ok(day)
+    }
+
+    /// True when the journal was kept from some place on, and nothing says that the day does not lie before that.
+    fn may_be_gone(&self, archive: &Archive, day: &Day) -> Result<bool, Box<dyn Error>> {
+        let begins_within = day.is_cut() && day.sessions.is_empty();
+        if archive.first == 1 || day.sessions.contains(&day.session) || begins_within {
+            return Ok(false);
+        }
+        let Some(date) = self.date else { return Ok(true) };
+        let midnight = midnight_utc(date, &self.zone)?;
+        Ok(archive.feed_time().is_some_and(|latest| latest > midnight))
     }
 
     /// The date that is meant and its midnight, `feed_time` being a moment of it where one is known.

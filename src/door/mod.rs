@@ -18,6 +18,7 @@ pub mod backoff;
 pub mod census;
 mod checker;
 pub mod names;
+pub mod newcomers;
 pub mod password;
 mod port;
 #[cfg(test)]

@@ -1,8 +1,6 @@
 //! Accounts' names by number, for the stages that write names down. Accounts may be added while the engine runs.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::Receiver;
 
 use crate::model::{AccountId, AccountName};
 
@@ -34,51 +32,6 @@ impl Names {
         if let Some(more) = &self.more {
             self.known.extend(more.try_iter());
         }
-    }
-}
-
-/// Accounts that are added, for a stage that must prepare something before anybody may come in for them.
-pub struct Newcomers {
-    names: Receiver<AccountName>,
-    met: Arc<AtomicUsize>,
-}
-
-/// The other end: names go, and it is known how many have been met.
-pub struct Introductions {
-    names: Sender<AccountName>,
-    sent: usize,
-    met: Arc<AtomicUsize>,
-}
-
-/// The two ends.
-pub fn newcomers() -> (Introductions, Newcomers) {
-    let ((sender, names), met) = (channel(), Arc::<AtomicUsize>::default());
-    (Introductions { names: sender, sent: 0, met: Arc::clone(&met) }, Newcomers { names, met })
-}
-
-impl Newcomers {
-    /// The next one, if one has come.
-    pub fn next(&self) -> Option<AccountName> {
-        self.names.try_recv().ok()
-    }
-
-    /// Says that all is there for one more.
-    pub fn is_met(&self) {
-        self.met.fetch_add(1, Ordering::Release);
-    }
-}
-
-impl Introductions {
-    /// Sends a name.
-    pub fn introduce(&mut self, name: AccountName) {
-        // A stage that has gone meets nobody, and that is seen.
-        let _ = self.names.send(name);
-        self.sent += 1;
-    }
-
-    /// True when all were met.
-    pub fn are_met(&self) -> bool {
-        self.met.load(Ordering::Acquire) == self.sent
     }
 }
 

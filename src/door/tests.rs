@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use super::newcomers::newcomers;
 use super::password::{Hash, Secret};
 use super::*;
 use crate::limits::{BACKOFF_FIRST, BACKOFF_FREE_FAILURES, CHECKS_MAX};
@@ -198,4 +199,16 @@ fn the_thread_checks_and_ends_with_the_ports() {
     drop(ports);
     drop(reception);
     worker.join();
+}
+
+#[test]
+fn a_newcomer_who_cannot_be_met_stays_the_first() {
+    let (introductions, mut newcomers) = newcomers(1);
+    introductions.introduce(*b"one   ");
+    introductions.introduce(*b"two   ");
+    assert_eq!((newcomers.first(), newcomers.first()), (Some(*b"one   "), Some(*b"one   ")));
+    assert!(introductions.has_met(1) && !introductions.has_met(2));
+    newcomers.is_met();
+    assert_eq!(newcomers.first(), Some(*b"two   "));
+    assert!(introductions.has_met(2) && !introductions.has_met(3));
 }

@@ -1,23 +1,24 @@
 //! The wiring: every agent between its rings, without a thread yet. Read it next to the picture in [`super`].
 //!
 //! What an engine meets of its machine comes in [`Surroundings`]: production's are [`Surroundings::machine`]; a simulation brings a
-//! clock that stands still, a disk that crashes where it is told to, workers that it steps itself, and short rings, and steps
-//! the agents by hand. Sockets are the kernel's in both.
+//! clock that stands still, a disk that crashes where it is told to, workers that it steps itself, clients that it connects
+//! itself, and short rings, and steps the agents by hand.
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Receiver as Inbox, channel};
 
 use super::past::{self, Past, PastError, Report};
-use super::reload::Reload;
+use super::reload::{NEWCOMERS_WAIT, Reload};
 use super::roll::{Called, Roll};
 use super::settings::Ports;
 use super::{Addresses, EngineError, secured, settings, watched};
 use crate::agent::Agent;
 use crate::config::Config;
 use crate::control::agent::ControlAgent;
-use crate::door::names::{self, Names};
+use crate::door::names::Names;
+use crate::door::newcomers::newcomers;
 use crate::door::{self, Pass};
 use crate::feed::agent::{FeedAgent, Granted};
 use crate::feed::history::History;
@@ -37,6 +38,7 @@ use crate::model::{
 use crate::partition::{Partition, Shards};
 use crate::plan::Role;
 use crate::ring::{Receiver, Sender, ring};
+use crate::soup::arrival::Arrival;
 use crate::soup::login::SessionId;
 use crate::stats::StatsFile;
 use crate::sys::aside::Aside;
@@ -59,6 +61,16 @@ pub struct Surroundings<S> {
     pub journal_failed: Box<dyn FnOnce(io::Error) + Send>,
     /// Slots of the rings.
     pub rings: RingSizes,
+    /// Clients that come another way than by the ports.
+    pub arrivals: Option<Arrivals>,
+}
+
+/// Connections that somebody else made, for each of the ports.
+pub struct Arrivals {
+    /// Rule clients.
+    pub control: Inbox<Arrival>,
+    /// Alert clients.
+    pub gateway: Inbox<Arrival>,
 }
 
 /// Slots of each kind of ring: powers of two.
@@ -103,6 +115,7 @@ impl Surroundings<Directory> {
             aside: Aside::default(),
             journal_failed: Box::new(past::journal_failed),
             rings: RingSizes::default(),
+            arrivals: None,
         })
     }
 }
@@ -157,7 +170,7 @@ where
     S: Storage + Clone + 'static,
     S::File: 'static,
 {
-    let Surroundings { clock, journal: storage, boot, aside, journal_failed, rings: slots } = surroundings;
+    let Surroundings { clock, journal: storage, boot, aside, journal_failed, rings: slots, arrivals } = surroundings;
     let beside = storage.clone();
     let Past { locks, rules: past_rules, writer, mut report } = past::open(config, storage, boot, clock.now())?;
     let mut stats = StatsFile::create(&config.stats.file, clock.now())?;
@@ -169,7 +182,7 @@ where
     let ([rule_door, alert_door], checker, reception) = door::doors(members);
     checker.begin(&aside, clock.clone()).map_err(EngineError::Door)?;
     let ports = Ports { logins: &logins, accounts: roll.accounts(), descriptors: descriptors::raise() };
-    let ((to_journal, journaled_names), (to_log, newcomers)) = (channel(), names::newcomers());
+    let ((to_journal, journaled_names), (to_log, newcomers)) = (channel(), newcomers(roll.accounts().len()));
 
     // 1. The gateway: alert rings in, the log, sessions out.
     let (alert_senders, alert_receivers) = rings(shards, slots.alerts, Alert::new(AlertKind::Met));
@@ -213,6 +226,10 @@ where
 
     // TLS stands before control and the gateway, where it is configured.
     let secured = secured::open(config, roll.accounts(), &mut control, &mut gateway)?;
+    if let Some(arrivals) = arrivals {
+        control.also_serve(arrivals.control);
+        gateway.also_serve(arrivals.gateway);
+    }
 
     // 4. The shards, each between its four rings, with the rules of earlier runs.
     let (market_senders, market_receivers) = rings(shards, slots.market, MarketEvent::new(Action::Clock));
@@ -260,7 +277,8 @@ where
         identities = Some(tls.identities);
     }
     let notes = settings::client_notes(config, ports.descriptors);
-    let reload = Reload { config: config.clone(), roll, reception, to_log, to_journal, bounds, identities };
+    let (config, newcomers_wait, dormant) = (config.clone(), NEWCOMERS_WAIT, report.dormant.clone());
+    let reload = Reload { config, roll, reception, to_log, newcomers_wait, to_journal, bounds, identities, dormant };
     Ok(Built { agents, addresses, granted, recovery: report, notes, reload, locks, stats, log_exhausted })
 }
 

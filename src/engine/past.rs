@@ -3,7 +3,7 @@
 
 mod log;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::io;
 use std::ops::Deref;
@@ -98,6 +98,8 @@ pub struct Report {
     pub unsure: usize,
     /// What journal and log said.
     pub counts: Counts,
+    /// The rules of accounts that the config does not have, by the account's name.
+    pub dormant: BTreeMap<AccountName, u64>,
     /// Bytes at the journal's end that were never acknowledged, and are left behind.
     pub torn: usize,
     /// Snapshots and segments that were moved out of the way of what is whole.
@@ -145,7 +147,8 @@ pub(super) fn open<S: Storage>(
     let merge = recovery.seal(if log.is_whole { scanned.doubtful_before } else { u64::MAX });
     let settings = Settings { durability: config.journal.durability, segment_size: config.journal.segment_size, boot };
     let writer = Writer::begin(storage, scanned.position, settings, now).map_err(failed)?;
-    let report = Report { rules: 0, unsure: 0, counts: merge.counts(), torn: scanned.torn, cut, directory };
+    let (counts, dormant) = (merge.counts(), BTreeMap::new());
+    let report = Report { rules: 0, unsure: 0, counts, dormant, torn: scanned.torn, cut, directory };
     Ok(Past { locks, rules: PastRules { snapshot, merge, names: account_names(config) }, writer, report })
 }
 
@@ -187,6 +190,9 @@ impl<B: Deref<Target = [u8]> + Sync> PastRules<B> {
             report.rules += part.rules;
             report.unsure += part.unsure;
             report.counts.add(&part.counts);
+            for (name, count) in part.dormant {
+                *report.dormant.entry(name).or_default() += count;
+            }
         }
         Ok(())
     }
@@ -210,6 +216,7 @@ impl<B: Deref<Target = [u8]> + Sync> PastRules<B> {
             let account = |name: &AccountName| numbers.get(name).copied();
             let Some(rule) = merge.restored_rule(named, account) else {
                 part.counts.dormant += 1;
+                *part.dormant.entry(named.account).or_default() += 1;
                 return Ok(());
             };
             part.rules += 1;
@@ -227,6 +234,7 @@ struct Part {
     rules: usize,
     unsure: usize,
     counts: Counts,
+    dormant: BTreeMap<AccountName, u64>,
 }
 
 /// The end of an engine whose journal cannot be written: what is not on disk must not be acknowledged, and after a failed sync

@@ -11,8 +11,11 @@
 //!   certificates -------------------> TLS                    (for handshakes from then on)
 //! ```
 //!
+//! An account that the gateway cannot take in (its log has no room) keeps its number and waits: it may come in by a later reload,
+//! which waits for the accounts of its own config only.
+//!
 //! Known limit: rules that the journal has of an account which was not in the config at start wait there for a restart, also
-//! when the account comes back before.
+//! when the account comes back before; that is said then. A rule that is set meanwhile on the key of one that waits replaces it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,13 +26,13 @@ use super::roll::{Called, Roll};
 use super::settings;
 use crate::config::{Account, Config, Login};
 use crate::door::Reception;
-use crate::door::names::Introductions;
+use crate::door::newcomers::Introductions;
 use crate::matcher::rules::AccountBounds;
 use crate::model::AccountName;
 use crate::tls::settings::{Identity, TlsError};
 
 /// How long the gateway may take to meet new accounts, and how often that is looked at.
-const NEWCOMERS_WAIT: Duration = Duration::from_secs(5);
+pub const NEWCOMERS_WAIT: Duration = Duration::from_secs(5);
 const NEWCOMERS_POLL: Duration = Duration::from_millis(1);
 
 /// Why a config is not taken. Nothing has changed then.
@@ -53,7 +56,7 @@ pub enum ReloadError {
         max: usize,
     },
     /// The gateway does not take the new accounts in.
-    #[error("the alert log has no room for the new accounts now; they may come in after a restart")]
+    #[error("the alert log has no room for the new accounts now: read the config again later, or without them")]
     Log,
 }
 
@@ -86,14 +89,18 @@ pub struct Reload {
     pub roll: Roll,
     /// To the door and the ports.
     pub reception: Reception,
-    /// Names of new accounts, to the alert log
+    /// Names of new accounts, to the alert log,
     pub to_log: Introductions,
+    /// which may take so long to meet them,
+    pub newcomers_wait: Duration,
     /// and to the journal.
     pub to_journal: Sender<AccountName>,
     /// Of each shard.
     pub bounds: Vec<AccountBounds>,
     /// To TLS, where it is.
     pub identities: Option<Sender<Identity>>,
+    /// How many rules wait in the journal for their accounts, by name.
+    pub dormant: BTreeMap<AccountName, u64>,
 }
 
 impl Reload {
@@ -113,22 +120,28 @@ impl Reload {
             return Err(ReloadError::Tls);
         }
         let identity = identity.transpose()?;
-        let reloaded = Reloaded { changes: changes(&self.config, new), restart: restart(&self.config, new) };
+        let mut reloaded = Reloaded { changes: changes(&self.config, new), restart: restart(&self.config, new) };
         let Called { members, notice } = self.roll.call(new);
         for name in &self.roll.accounts()[known..] {
             // A journal that has gone needs no names.
             let _ = self.to_journal.send(*name);
             self.to_log.introduce(*name);
         }
+        let numbers = new.accounts.iter().filter_map(|account| self.roll.account(&account.name));
+        let needed = numbers.max().map_or(0, |last| usize::from(last) + 1);
         let start = Instant::now();
-        while !self.to_log.are_met() {
-            if start.elapsed() > NEWCOMERS_WAIT {
+        while !self.to_log.has_met(needed) {
+            if start.elapsed() > self.newcomers_wait {
                 return Err(ReloadError::Log);
             }
             std::thread::sleep(NEWCOMERS_POLL);
         }
         for account in &new.accounts {
             let Some(number) = self.roll.account(&account.name) else { continue };
+            if let Some(count) = self.dormant.remove(&settings::padded(&account.name)) {
+                let name = &account.name;
+                reloaded.changes.push(format!("account {name}: {count} earlier rules of it come back with a restart"));
+            }
             self.bounds.iter().for_each(|bounds| bounds.set(number, settings::rules_max(new, account)));
         }
         self.reception.announce(&notice, members);
@@ -247,5 +260,52 @@ fn login_changes(account: &str, before: &[Login], after: &[Login], changes: &mut
             }
             Some(_) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+    use crate::door;
+    use crate::door::newcomers::{Newcomers, newcomers};
+
+    /// With these accounts, and a password for all.
+    fn config(accounts: &[&str], password: &str) -> Config {
+        let mut text = "feed.line_a = { address = \"127.0.0.1:0\" }\n".to_string();
+        for name in accounts {
+            let login = format!("{{ user = \"{name}\", password = \"{password}\" }}");
+            text += &format!("[[accounts]]\nname = \"{name}\"\nlogins = [{login}]\n");
+        }
+        Config::parse(&text, "engine.toml".as_ref()).unwrap()
+    }
+
+    /// An engine's ends with the account `one`, and the gateway's, which meets nobody by itself.
+    fn ends() -> (Reload, Newcomers) {
+        let (config, mut roll) = (config(&["one"], "a"), Roll::default());
+        let (_, _, reception) = door::doors::<2>(roll.call(&config).members);
+        let (to_log, gateway) = newcomers(1);
+        let (to_journal, newcomers_wait) = (channel().0, Duration::ZERO);
+        let (bounds, identities, dormant) = (vec![], None, BTreeMap::from([(*b"two   ", 7)]));
+        (Reload { config, roll, reception, to_log, newcomers_wait, to_journal, bounds, identities, dormant }, gateway)
+    }
+
+    #[test]
+    fn an_account_that_the_log_has_no_room_for_stands_in_nobodys_way_and_may_come_in_later() {
+        let (mut reload, mut gateway) = ends();
+        let both = config(&["one", "two"], "a");
+        for _ in 0..2 {
+            assert!(matches!(reload.reload(&both), Err(ReloadError::Log)));
+            assert_eq!(reload.config, config(&["one"], "a"), "nothing has changed");
+        }
+        let reloaded = reload.reload(&config(&["one"], "b")).unwrap();
+        assert_eq!(reloaded.changes, ["account one: another password for login one"]);
+        assert_eq!(gateway.first(), Some(*b"two   "));
+        gateway.is_met();
+        assert_eq!(gateway.first(), None, "it was introduced once");
+        let reloaded = reload.reload(&config(&["one", "two"], "b")).unwrap();
+        let waits = "account two: 7 earlier rules of it come back with a restart";
+        assert_eq!(reloaded.changes, ["account two: added, with 1 logins", waits]);
     }
 }

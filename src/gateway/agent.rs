@@ -37,7 +37,7 @@ use super::wire;
 use crate::agent::Agent;
 use crate::counts;
 use crate::door::census::Census;
-use crate::door::names::Newcomers;
+use crate::door::newcomers::Newcomers;
 use crate::door::{Door, Pass};
 use crate::limits;
 use crate::model::{Alert, Nanos};

@@ -5,7 +5,8 @@
 //! [`LogPosition`]: what it has read is not read again, and only what went before it was read is missing.
 //!
 //! **Beside the gateway.** A record's length is written last, and a segment is closed before the next one has a rule's message. So a reader
-//! ends where a segment is neither closed nor goes on, and finds the rest the next time.
+//! ends where a segment is neither closed nor goes on, and finds the rest the next time. Nobody waits for it: the retention may take
+//! a segment that was to be read next, and then that is missing, and said to be.
 
 use std::fs::{self, File};
 use std::io;
@@ -88,6 +89,7 @@ fn read_session(
                 found.is_whole &= path.with_file_name(segment::file_name(ordinal + 1)).exists();
             }
             End::Open => return Ok(()),
+            End::Gone => found.is_whole = false,
             End::Broken => {
                 found.is_whole = false;
                 return Ok(());
@@ -104,8 +106,14 @@ enum End {
     Closed,
     /// Nothing more yet.
     Open,
+    /// The retention has taken it.
+    Gone,
     /// Something is there, and it is no record; or something is not there any more.
     Broken,
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound
 }
 
 /// Reads one segment from `found.position` on, and moves that.
@@ -113,6 +121,7 @@ fn read_segment(path: &Path, found: &mut History, each: &mut impl FnMut(&RuleMes
     let session = SessionId::from_number(found.position.session);
     let segment = match Segment::open(path, &session, Access::Reader) {
         Err(SegmentError::Header) => return Ok(End::Broken),
+        Err(SegmentError::System(error)) if is_gone(&error) => return Ok(End::Gone),
         opened => opened?,
     };
     loop {
@@ -142,7 +151,8 @@ pub fn unread_size(directory: &Path, from: LogPosition) -> io::Result<u64> {
     for (session, path) in logs::sessions(directory)? {
         for path in opened::segments(&path)? {
             if (session, segment::ordinal_of(&path)) > (from.session, Some(from.segment)) {
-                sizes.push(fs::metadata(path)?.len());
+                let size = fs::metadata(path).map(|metadata| metadata.len());
+                sizes.push(size.or_else(|error| if is_gone(&error) { Ok(0) } else { Err(error) })?);
             }
         }
     }
@@ -158,7 +168,10 @@ pub fn sync(directory: &Path, from: LogPosition) -> io::Result<()> {
     for (session, path) in logs::sessions(directory)? {
         for path in opened::segments(&path)? {
             if (session, segment::ordinal_of(&path)) >= (from.session, Some(from.segment)) {
-                File::open(path)?.sync_data()?;
+                match File::open(path) {
+                    Err(error) if is_gone(&error) => (),
+                    file => file?.sync_data()?,
+                }
             }
         }
     }
@@ -279,6 +292,47 @@ mod tests {
         let found = super::read(root.path(), position, |message| versions.push(message.version)).unwrap();
         assert!(found.is_whole && versions.ends_with(&[1, 2]), "{found:?}");
         assert_eq!((found.position.session, found.position.segment), (9, 0));
+    }
+
+    #[test]
+    fn the_retention_waits_for_no_reader_and_that_one_reads_what_is_left() {
+        let root = tempfile::tempdir().unwrap();
+        write(root.path(), 8, 1_500);
+        let directory = root.path().join("0000000008");
+        let segment = |ordinal| directory.join(segment::file_name(ordinal));
+        assert!(segment(3).exists());
+        let mut versions = vec![];
+        let found = super::read(root.path(), LogPosition::default(), |message| {
+            if message.version == 1 {
+                // The retention, beside the reader: the segment that is being read, and the next one.
+                [0, 1].into_iter().for_each(|ordinal| fs::remove_file(segment(ordinal)).unwrap());
+            }
+            versions.push(message.version);
+        });
+        let (found, missing) = (found.unwrap(), versions.windows(2).filter(|pair| pair[1] != pair[0] + 1).count());
+        assert!(!found.is_whole && missing == 1, "{found:?}");
+        assert_eq!((versions.first(), versions.last()), (Some(&1), Some(&1_500)));
+    }
+
+    /// Beside a writer on a thread of its own, with no order between the two but that of the stores: see the head of this file.
+    #[test]
+    fn a_reader_beside_the_writer_sees_each_record_once_and_whole() {
+        let root = tempfile::tempdir().unwrap();
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| write(root.path(), 8, 4_000));
+            let (mut position, mut versions) = (LogPosition::default(), vec![]);
+            loop {
+                let is_over = writer.is_finished();
+                let found = super::read(root.path(), position, |message| versions.push(message.version)).unwrap();
+                // The first segment's header may not be there yet.
+                assert!(found.is_whole || versions.is_empty(), "{found:?}");
+                position = found.position;
+                if is_over {
+                    break;
+                }
+            }
+            assert!(versions.into_iter().eq(1..=4_000));
+        });
     }
 
     #[test]

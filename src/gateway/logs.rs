@@ -100,7 +100,7 @@ impl Logs {
                 let mut kept = *kept;
                 let shape = Shape { directory: kept.directory.clone(), segment_size, session: kept.session };
                 kept.log.go_on(&kept.directory)?;
-                // There is one ahead whatever room the active one has: the marks of this run must fit.
+                // Whatever room the active one has: the marks of this run must fit.
                 kept.log.provide(shape.create(kept.log.wanted().unwrap_or(0))?);
                 kept.log.begin_run(accounts, index_size, run);
                 tracing::info!(session = %kept.session, next = kept.log.next(DROP_COPY), "the alert session goes on");
@@ -125,6 +125,11 @@ impl Logs {
                 Kept { session, directory, log }
             }
         };
+        // There is one ahead before anybody is served: an engine that has just started refuses no rules.
+        if let Some(ordinal) = current.log.wanted() {
+            let shape = Shape { directory: current.directory.clone(), segment_size, session: current.session };
+            current.log.provide(shape.create(ordinal)?);
+        }
         // After a power cut no earlier stop in order may be found behind which this run has told something.
         current.log.sync_active()?;
         current.log.set_time(run.ts);

@@ -311,3 +311,60 @@ fn a_worker_makes_them_and_ends_when_it_is_told() {
     assert!(hand.step() && snapshots_made.close());
     assert_eq!(rows(&found(&disk, &log).unwrap()), expected(20));
 }
+
+/// A journal of several segments and snapshots, with the older ones kept: a start finds what was written, or says that it does not.
+#[test]
+fn no_flipped_bit_of_a_journal_goes_unseen() {
+    let (disk, log) = (Disk::default(), Memory::default());
+    run(&disk, &log, (0, 25), 6, u64::MAX);
+    let (segments, kept) = (scan::segments(&disk).unwrap(), snapshots(&disk));
+    assert!(segments.len() > 4 && kept.len() > 2);
+    let whole = rows(&found(&disk, &log).unwrap());
+    let (mut bits, mut torn) = (0, 0);
+    for name in disk.list().unwrap() {
+        for bit in 0..8 * disk.read(&name).unwrap().len() {
+            let flip = |bytes: &mut Vec<u8>| bytes[bit / 8] ^= 1 << (bit % 8);
+            disk.damage(&name, flip);
+            torn += u64::from(is_seen(&disk, &name) == Seen::TornTail);
+            // A start reads the newest snapshot and what lies behind it.
+            match found(&disk, &log) {
+                Ok(rules) => {
+                    assert!(rows(&rules) == whole || name == segments[segments.len() - 1].1, "{name}, bit {bit}")
+                }
+                Err(error) => assert!(error.to_string().contains(&name) || name.ends_with("snapshot"), "{error}"),
+            }
+            disk.damage(&name, flip);
+            bits += 1;
+        }
+    }
+    println!(
+        "{bits} bits in {} segments and {} snapshots, {torn} of them in the last batch",
+        segments.len(),
+        kept.len()
+    );
+    assert_eq!((bits > 40_000, torn), (true, LAST_BATCH_BITS));
+}
+
+/// The last record was acknowledged by nothing that is on disk: it is left behind, and said.
+const LAST_BATCH_BITS: u64 = 8 * crate::journal::record::SET_SIZE as u64;
+
+#[derive(PartialEq, Eq)]
+enum Seen {
+    Refused,
+    TornTail,
+}
+
+/// Who reads all that is kept sees it.
+fn is_seen(disk: &Disk, name: &str) -> Seen {
+    if name.ends_with("snapshot") {
+        assert!(Snapshot::open(disk.read(name).unwrap()).is_err(), "{name}");
+        return Seen::Refused;
+    }
+    match scan::scan(disk, 5, |_| ()) {
+        Err(_) => Seen::Refused,
+        Ok(scanned) => {
+            assert!(scanned.torn > 0, "{name}");
+            Seen::TornTail
+        }
+    }
+}

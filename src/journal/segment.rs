@@ -191,7 +191,7 @@ impl Iterator for Reader<'_> {
         };
         self.at += frame.length;
         self.chain = frame.crc;
-        self.next += 1;
+        self.next = self.next.wrapping_add(1);
         Some(record)
     }
 }

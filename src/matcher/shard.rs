@@ -88,7 +88,7 @@ impl ShardLimits {
     /// Offline: begins small, grows as needed, refuses nothing.
     pub fn growing() -> ShardLimits {
         let rules = RuleLimits { rules_max: 1 << 12, account_rules_max: vec![], policies_max: 64, fixed: false };
-        ShardLimits { rules, symbols_max: super::rules::SYMBOLS_MAX, orders_max: 1 << 16, levels_max: usize::MAX >> 8 }
+        ShardLimits { rules, symbols_max: super::rules::SYMBOLS_MAX, orders_max: 1 << 10, levels_max: usize::MAX >> 8 }
     }
 }
 

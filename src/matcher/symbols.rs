@@ -203,9 +203,10 @@ impl Symbols {
     /// Rules may name `count_max` symbols; the feed may then still name its own.
     pub fn new(count_max: usize, fixed: bool) -> Symbols {
         let all = (count_max + LOCATES).min(super::rules::SYMBOLS_MAX);
+        let count = if fixed { all } else { 0 };
         Symbols {
-            states: reserved(if fixed { all } else { 0 }),
-            index: Index::new(all, !fixed),
+            states: reserved(count),
+            index: Index::new(count, !fixed),
             by_locate: Box::new([NONE; LOCATES]),
             count_max: count_max.min(all),
             past: vec![],

@@ -4,27 +4,22 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Counts;
 use super::buckets::{BUCKETS, bucket_of};
 use super::reader::StatsReader;
+use super::record::{self, COUNTERS, HISTOGRAM};
 use super::words::Words;
 use crate::limits::STATS_SIZE;
 use crate::model::Nanos;
+use crate::sys::sync::atomic::{AtomicU64, Ordering};
 
 pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"HTSTATS\0");
 pub(super) const FORMAT: u64 = 1;
 /// Word of the first record.
 pub(super) const RECORDS: usize = 8;
-/// Words before a record's text.
-pub(super) const RECORD_HEADER: usize = 5;
-pub(super) const COUNTERS: u64 = 1;
-pub(super) const HISTOGRAM: u64 = 2;
 /// Values of a histogram before its buckets: min, max, sum.
 pub(super) const MOMENTS: usize = 3;
-/// Values begin at multiples of this, in words: two cache lines, as they are fetched in pairs.
-const ALIGN: usize = 16;
 
 /// Why counters cannot be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -172,7 +167,7 @@ impl StatsFile {
         words[0].store(MAGIC, Ordering::Release);
     }
 
-    /// Writes a record with all values 0 but for what `begin` sets, and returns the word of its first value.
+    /// Writes a record, and returns the word of its first value.
     fn record(
         &mut self,
         kind: u64,
@@ -181,26 +176,8 @@ impl StatsFile {
         begin: impl Fn(&[AtomicU64]),
     ) -> Result<usize, StatsError> {
         let text = names.join("\n");
-        let first = (self.next + RECORD_HEADER + text.len().div_ceil(8)).next_multiple_of(ALIGN);
-        let end = (first + values).next_multiple_of(ALIGN);
-        let words = self.words.get();
-        // One word stays 0 behind the last record.
-        let Some(record) = words.get(self.next..end).filter(|_| end < words.len()) else {
-            return Err(StatsError::Full);
-        };
-        let header = [end - self.next, first - self.next, values, text.len()];
-        for (word, value) in record[1..].iter().zip(header) {
-            word.store(value as u64, Ordering::Relaxed);
-        }
-        for (word, piece) in record[RECORD_HEADER..].iter().zip(text.as_bytes().chunks(8)) {
-            let mut bytes = [0; 8];
-            bytes[..piece.len()].copy_from_slice(piece);
-            word.store(u64::from_le_bytes(bytes), Ordering::Relaxed);
-        }
-        // Touched now, so that the first store of an agent is no page fault.
-        record[first - self.next..].iter().for_each(|word| word.store(0, Ordering::Relaxed));
-        begin(&record[first - self.next..]);
-        record[0].store(kind, Ordering::Release);
+        let written = record::write(self.words.get(), self.next, (kind, &text), values, begin);
+        let (first, end) = written.ok_or(StatsError::Full)?;
         self.next = end;
         Ok(first)
     }

@@ -23,6 +23,7 @@
 mod buckets;
 mod file;
 mod reader;
+mod record;
 mod words;
 
 pub use file::{CounterBlock, HistogramBlock, StatsError, StatsFile};

@@ -2,14 +2,15 @@
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use hdrhistogram::Histogram;
 
 use super::buckets::{BUCKETS, VALUE_MAX, last_of};
-use super::file::{COUNTERS, FORMAT, HISTOGRAM, MAGIC, MOMENTS, RECORD_HEADER, RECORDS, StatsError};
+use super::file::{FORMAT, MAGIC, MOMENTS, RECORDS, StatsError};
+use super::record::{self, COUNTERS, HISTOGRAM, Record};
 use super::words::Words;
 use crate::model::Nanos;
+use crate::sys::sync::atomic::{AtomicU64, Ordering};
 
 /// Digits of the histograms handed out: finer than the buckets.
 const DIGITS: u8 = 3;
@@ -129,17 +130,7 @@ impl StatsReader {
 
     /// Reads a record into the snapshot and returns its size in words, `Some(None)` at the end, `None` when it is damaged.
     fn record(&self, at: usize, snapshot: &mut Snapshot) -> Option<Option<usize>> {
-        let words = self.words.get().get(at..)?;
-        let kind = words.first()?.load(Ordering::Acquire);
-        if kind == 0 {
-            return Some(None);
-        }
-        let number = |index: usize| usize::try_from(words.get(index)?.load(Ordering::Relaxed)).ok();
-        let (size, first, values, text_size) = (number(1)?, number(2)?, number(3)?, number(4)?);
-        // A record of no size would be read for ever.
-        let record = words.get(..size).filter(|record| record.len() > RECORD_HEADER)?;
-        let text = text(record.get(RECORD_HEADER..first)?, text_size)?;
-        let values = record.get(first..first.checked_add(values)?)?;
+        let Some(Record { kind, size, text, values }) = record::read(self.words.get(), at)? else { return Some(None) };
         let mut names = text.split('\n').map(str::to_string);
         let (agent, block) = (names.next()?, names.next()?);
         match kind {
@@ -152,11 +143,6 @@ impl StatsReader {
         }
         Some(Some(size))
     }
-}
-
-fn text(words: &[AtomicU64], size: usize) -> Option<String> {
-    let bytes: Vec<u8> = words.iter().flat_map(|word| word.load(Ordering::Relaxed).to_le_bytes()).collect();
-    String::from_utf8(bytes.get(..size)?.to_vec()).ok()
 }
 
 fn histogram(agent: String, block: String, values: &[AtomicU64]) -> Option<NamedHistogram> {

@@ -4,9 +4,10 @@ use std::fs::File;
 use std::io;
 use std::slice;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use memmap2::{MmapMut, MmapOptions, MmapRaw};
+
+use crate::sys::sync::atomic::AtomicU64;
 
 /// A mapping, seen as 64-bit words. Clones share it.
 #[derive(Clone, Debug)]

@@ -1,4 +1,5 @@
-//! A listener whose queue in the kernel is long enough for a rush.
+//! A listener whose queue in the kernel is long enough for a rush, and whose connections take no more of the kernel's memory than
+//! they need.
 
 use std::io;
 use std::net::SocketAddr;
@@ -6,22 +7,29 @@ use std::net::SocketAddr;
 use mio::net::TcpListener;
 use socket2::SockRef;
 
-use crate::limits::LISTEN_BACKLOG;
+use crate::limits::{LISTEN_BACKLOG, SEND_BUFFER};
 
 /// Listens. Never blocks. Up to [`LISTEN_BACKLOG`] connections wait to be accepted, or as many as the host allows
 /// (`net.core.somaxconn`): one more is dropped by the kernel, and its client's tries again a second later, whoever the client is.
+///
+/// What an accepted connection has sent and its client has not taken fills [`SEND_BUFFER`] bytes at most: else the kernel lets it grow to
+/// megabytes (`net.ipv4.tcp_wmem`) for each client that never reads.
 ///
 /// # Errors
 /// What the system says.
 pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let listener = TcpListener::bind(address)?;
     // It listens already, with a queue of 128: to listen again changes only its length.
-    SockRef::from(&listener).listen(LISTEN_BACKLOG)?;
+    let socket = SockRef::from(&listener);
+    socket.listen(LISTEN_BACKLOG)?;
+    // Accepted sockets inherit it.
+    socket.set_send_buffer_size(SEND_BUFFER)?;
     Ok(listener)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::{ErrorKind, Write};
     use std::net::TcpStream;
     use std::time::Duration;
 
@@ -37,5 +45,37 @@ mod tests {
         let connect = |_| TcpStream::connect_timeout(&address, Duration::from_secs(5));
         let waiting: Result<Vec<TcpStream>, _> = (0..count).map(connect).collect();
         assert_eq!(waiting.map(|waiting| waiting.len()).map_err(|error| error.kind()), Ok(count));
+    }
+
+    #[test]
+    fn a_client_that_never_reads_takes_a_bounded_part_of_the_kernels_memory() {
+        const RECEIVE_BUFFER: usize = 1 << 16;
+        let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let client = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        client.set_recv_buffer_size(RECEIVE_BUFFER).unwrap();
+        client.connect(&listener.local_addr().unwrap().into()).unwrap();
+        let mut accepted = loop {
+            match listener.accept() {
+                Ok((accepted, _)) => break accepted,
+                Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+            }
+        };
+        // The kernel doubles what is asked for, for its own headers, and so says.
+        assert_eq!(SockRef::from(&accepted).send_buffer_size().unwrap(), granted());
+        let (mut sent, piece) = (0, [0; 4_096]);
+        let stopped = loop {
+            match accepted.write(&piece) {
+                Ok(count) => sent += count,
+                Err(error) => break error.kind(),
+            }
+        };
+        assert_eq!(stopped, ErrorKind::WouldBlock);
+        assert!(sent <= granted() + 4 * RECEIVE_BUFFER, "{sent} bytes");
+    }
+
+    /// Twice what was asked for, or what the host allows if that is less.
+    fn granted() -> usize {
+        let allowed = std::fs::read_to_string("/proc/sys/net/core/wmem_max").unwrap();
+        2 * SEND_BUFFER.min(allowed.trim().parse().unwrap())
     }
 }

@@ -12,5 +12,6 @@ pub mod memory;
 pub mod priority;
 pub mod stream;
 pub mod supervisor;
+pub mod sync;
 pub mod terminal;
 pub mod topology;

@@ -15,11 +15,16 @@ use hairtrigger::feed::moldudp64::{Blocks, HEADER_SIZE, Header};
 use hairtrigger::feed::settings::{ArbiterSettings, Line};
 use hairtrigger::gateway::record;
 use hairtrigger::gateway::wire::{MESSAGE_SIZE_MAX, Message};
-use hairtrigger::journal::segment::Reader;
+use hairtrigger::journal::record::write as write_record;
+use hairtrigger::journal::segment::{HEADER_SIZE as SEGMENT_HEADER_SIZE, Reader};
+use hairtrigger::journal::snapshot::{FateRow, NamedRule, Snapshot, SnapshotError, SnapshotWriter, SymbolRow};
+use hairtrigger::journal::storage::Storage;
+use hairtrigger::journal::storage::simulated::Disk;
 use hairtrigger::replay;
 use hairtrigger::soup::server::{Connection, Deadlines, Input};
+use hairtrigger::tls::name;
 
-use crate::naive;
+use crate::{naive, seal};
 
 /// A fuzz target.
 pub type Entry = fn(&[u8]);
@@ -33,6 +38,8 @@ pub const ENTRIES: &[(&str, Entry)] = &[
     ("control", control),
     ("alerts", alerts),
     ("journal", journal),
+    ("snapshot", snapshot),
+    ("certificate", certificate),
     ("config", config),
     ("rules", rules),
     ("feed", feed),
@@ -244,15 +251,55 @@ fn alerts(bytes: &[u8]) {
     }
 }
 
-/// A segment of the journal.
+/// A segment of the journal, as it is and with right checksums: written again its records are the same bytes.
 fn journal(bytes: &[u8]) {
-    let Ok(mut reader) = Reader::new(bytes) else { return };
-    let mut next = None;
-    for record in reader.by_ref() {
-        assert!(next.is_none_or(|next| next == record.sequence), "sequences rise by one");
-        next = Some(record.sequence.wrapping_add(1));
+    for bytes in [bytes.to_vec(), seal::segment(bytes)] {
+        let Ok(mut reader) = Reader::new(&bytes) else { continue };
+        let (mut previous, mut written) = (reader.last_crc(), vec![]);
+        while let Some(record) = reader.next() {
+            assert_eq!(reader.next_sequence(), record.sequence.wrapping_add(1), "sequences rise by one");
+            previous = write_record(&mut written, previous, &record);
+        }
+        assert!(reader.end().is_some() && reader.last_crc() == previous);
+        assert!(bytes[SEGMENT_HEADER_SIZE..].starts_with(&written));
     }
-    assert!(reader.end().is_some());
+}
+
+/// All that a snapshot says.
+type Said = (Vec<SymbolRow>, Vec<FateRow>, Vec<NamedRule>);
+
+/// A snapshot, as it is and with right checksums: written again it says the same.
+fn snapshot(bytes: &[u8]) {
+    for bytes in [bytes.to_vec(), seal::snapshot(bytes)] {
+        let Ok(snapshot) = Snapshot::open(bytes) else { continue };
+        let Ok(said) = all_of(&snapshot) else { continue };
+        let (mut disk, (symbols, fates, rules)) = (Disk::default(), &said);
+        let mut writer = SnapshotWriter::begin(&mut disk, snapshot.covers(), symbols, fates).expect("memory");
+        rules.iter().for_each(|rule| writer.rule(rule).expect("memory"));
+        writer.finish().expect("memory");
+        let again = Snapshot::open(disk.read(&snapshot.covers().file_name()).expect("it was written"));
+        let again = again.expect("what was written is whole");
+        assert_eq!(again.covers(), snapshot.covers());
+        assert_eq!(all_of(&again), Ok(said));
+    }
+}
+
+fn all_of(snapshot: &Snapshot<Vec<u8>>) -> Result<Said, SnapshotError> {
+    let (mut symbols, mut fates, mut rules) = (vec![], vec![], vec![]);
+    snapshot.each_symbol(|row| symbols.push(row))?;
+    snapshot.each_fate(|row| fates.push(row))?;
+    snapshot.each_rule(&|_| true, |rule| {
+        rules.push(*rule);
+        Ok::<(), SnapshotError>(())
+    })?;
+    Ok((symbols, fates, rules))
+}
+
+/// A certificate: what its owner is called stands in it.
+fn certificate(bytes: &[u8]) {
+    for name in name::names(&bytes.into()) {
+        assert!(name.is_empty() || bytes.windows(name.len()).any(|window| window == name.as_bytes()), "{name:?}");
+    }
 }
 
 /// A config file: an error names its line.

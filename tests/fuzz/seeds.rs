@@ -5,12 +5,19 @@ use hairtrigger::control::wire::{Ask, Request};
 use hairtrigger::gateway::record::{Audience, Record};
 use hairtrigger::gateway::wire::RuleMessage;
 use hairtrigger::journal::record::{self, Entry};
+use hairtrigger::journal::recovery::{End, Fate};
 use hairtrigger::journal::segment::Header;
+use hairtrigger::journal::snapshot::{Covers, FateRow, NamedRule, SnapshotWriter, SymbolRow};
+use hairtrigger::journal::storage::Storage;
+use hairtrigger::journal::storage::simulated::Disk;
+use hairtrigger::journal::writer::Position;
 use hairtrigger::model::{
-    Alert, AlertKind, Change, ChangeKind, Comparison, Price, RuleKey, RuleSpec, RuleState, Signal, Standing, Symbol,
+    Alert, AlertKind, Change, ChangeKind, Comparison, LogPosition, Price, RestoredRule, RuleKey, RuleSpec, RuleState,
+    Signal, Standing, Symbol,
 };
 use hairtrigger::soup::login::{Credentials, Login, SessionId};
 use hairtrigger::soup::packet::{header, kind};
+use rcgen::{CertificateParams, DnType, KeyPair};
 
 use crate::naive::encode::{Capture, Form, binary_file, gzip, message, moldudp64};
 use crate::naive::generate::{Size, World};
@@ -34,6 +41,8 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "control" => requests(),
         "alerts" => alerts(),
         "journal" => vec![segment()],
+        "snapshot" => vec![snapshot(0), snapshot(3), snapshot(12)],
+        "certificate" => certificates(),
         "config" => vec![Config::example().into()],
         "rules" => (1..6).map(|seed| World::new(seed, Size { messages: 10, rules: 12 }).rules().into()).collect(),
         "feed" => feeds(),
@@ -128,6 +137,39 @@ fn segment() -> Vec<u8> {
         previous = record::write(&mut bytes, previous, &record::Record { sequence, durable: sequence - 1, entry });
     }
     bytes
+}
+
+/// With so many rules, every other one of them plain.
+fn snapshot(rules: u32) -> Vec<u8> {
+    let position = Position { next_sequence: 41, chain: 3 };
+    let log = LogPosition { session: 5, segment: 6, offset: 7 };
+    let covers = Covers { position, is_closed: true, boot: [0; 16], ordinal: 9, created: 1, log };
+    let symbols = [SymbolRow { version: 12, journaled: 11, last: Price(4), ..SymbolRow::new(key().symbol) }];
+    let fate = Fate { end: Some(End::Over), is_replaced: false, state: Some(RuleState::Met), fires: 1, ts_fired: 3 };
+    let fates = [FateRow { symbol: key().symbol, version: 12, fate }];
+    let mut disk = Disk::default();
+    let mut writer = SnapshotWriter::begin(&mut disk, &covers, &symbols, &fates).expect("memory");
+    for slot in 0..rules {
+        let (key, cooldown) = (RuleKey { slot, account: 0, ..key() }, u64::from(slot % 2));
+        let spec = RuleSpec { cooldown, ..spec() };
+        let (version, state) = (u64::from(slot) + 1, RuleState::Clear);
+        let rule = RestoredRule { key, spec, version, state, fires: 0, quiet_until: 0, is_sure: true };
+        writer.rule(&NamedRule { account: *b"demo  ", rule }).expect("memory");
+    }
+    writer.finish().expect("memory");
+    disk.read(&covers.file_name()).expect("it was written")
+}
+
+fn certificates() -> Vec<Vec<u8>> {
+    let of = |names: &[&str]| {
+        let names: Vec<String> = names.iter().map(|name| name.to_string()).collect();
+        let mut params = CertificateParams::new(names).expect("DNS names");
+        params.distinguished_name.push(DnType::OrganizationName, "x".repeat(200));
+        params.distinguished_name.push(DnType::CommonName, "Desk 7");
+        let certificate = params.self_signed(&KeyPair::generate().expect("randomness")).expect("it can be signed");
+        certificate.der().to_vec()
+    };
+    vec![of(&[]), of(&["desk-7.example.com", "127.0.0.1"])]
 }
 
 fn feeds() -> Vec<Vec<u8>> {

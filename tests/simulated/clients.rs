@@ -1,12 +1,13 @@
 //! The engine's clients: a desk that asks, and readers of the alert streams.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 
 use hairtrigger::control::wire::{Answer, Ask, Body, Request};
 use hairtrigger::model::Listed;
 
+use super::doorway::Doorway;
 use super::link::{Link, Said};
+use super::log::{self, AlertLog};
 use super::{ACCOUNTS, PASSWORD};
 use crate::naive::generate::Random;
 
@@ -30,10 +31,10 @@ pub struct Desk {
 }
 
 impl Desk {
-    pub fn new(account: usize) -> Desk {
+    pub fn new(user: &str, account: usize) -> Desk {
         Desk {
             account,
-            link: Link::new(ACCOUNTS[account], PASSWORD),
+            link: Link::new(user, PASSWORD),
             queue: VecDeque::new(),
             open: vec![],
             listed: vec![],
@@ -62,7 +63,7 @@ impl Desk {
     }
 
     /// A step; `asks`: it may ask what it has in its queue. Returns what it asked, and what was answered.
-    pub fn step(&mut self, random: &mut Random, to: SocketAddr, now: u64, asks: bool) -> (Option<u64>, Vec<Answer>) {
+    pub fn step(&mut self, random: &mut Random, to: &Doorway, now: u64, asks: bool) -> (Option<u64>, Vec<Answer>) {
         let mut said = vec![];
         self.link.step(random, to, now, &mut said);
         let mut asked = None;
@@ -87,7 +88,11 @@ impl Desk {
                 of_sets.push(answer);
                 continue;
             }
-            assert_eq!(answer.id, self.lists, "an answer of another list");
+            assert!(answer.id <= self.lists, "nobody asked for this list");
+            if answer.id < self.lists {
+                // Of a list that was begun anew when its connection broke.
+                continue;
+            }
             match answer.body {
                 Body::Rule(rule) => self.listed.push(rule),
                 Body::ListDone { cursor: 0, .. } => self.is_listing = false,
@@ -109,29 +114,49 @@ impl Desk {
     }
 }
 
+/// Session, number, bytes.
+pub type Told = ([u8; 10], u64, Vec<u8>);
+
 /// A login of the alert port.
 pub struct Reader {
     pub account: usize,
     pub link: Link,
-    /// All that it was told: session, number, bytes.
-    pub told: Vec<([u8; 10], u64, Vec<u8>)>,
+    /// All that it was told.
+    pub told: Vec<Told>,
+    /// A power cut has taken some of it.
+    has_lost: bool,
 }
 
 impl Reader {
     pub fn new(account: usize) -> Reader {
-        Reader { account, link: Link::new(ACCOUNTS[account], PASSWORD), told: vec![] }
+        Reader { account, link: Link::new(ACCOUNTS[account], PASSWORD), told: vec![], has_lost: false }
     }
 
-    pub fn step(&mut self, random: &mut Random, to: SocketAddr, now: u64) {
+    /// A power cut has left only this of the log.
+    pub fn forget_lost(&mut self, log: &AlertLog) {
+        let stream = log::stream_of(self.account);
+        let before = self.told.len();
+        self.told.retain(|(session, number, _)| {
+            let kept = log.sessions.get(session).and_then(|streams| streams.get(&stream));
+            *number <= kept.map_or(0, Vec::len) as u64
+        });
+        let is_gone = self.link.position().0.is_some_and(|session| !log.sessions.contains_key(&session));
+        self.has_lost |= is_gone || self.told.len() < before;
+    }
+
+    /// A step. Returns what it was told in it.
+    pub fn step(&mut self, random: &mut Random, to: &Doorway, now: u64) -> &[Told] {
+        let before = self.told.len();
         let mut said = vec![];
         self.link.step(random, to, now, &mut said);
         for said in said {
             match said {
                 Said::Message(session, number, message) => self.told.push((session, number, message)),
                 // An engine that is back has all that it told: its session goes on, or is said to be over and read to its end.
-                Said::Refused => panic!("{} is refused its place", ACCOUNTS[self.account]),
+                Said::Refused => assert!(self.has_lost, "{} is refused its place", ACCOUNTS[self.account]),
                 Said::End => (),
             }
         }
+        &self.told[before..]
     }
 }

@@ -8,19 +8,26 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use hairtrigger::agent::Agent;
 use hairtrigger::config::{Config, midnight_utc};
-use hairtrigger::engine::build::{self, Built, RingSizes, Surroundings};
+use hairtrigger::engine::build::{self, Arrivals, Built, RingSizes, Surroundings};
 use hairtrigger::engine::{Addresses, EngineError, stop_order};
 use hairtrigger::journal::storage::simulated::Disk;
 use hairtrigger::plan::Role;
+use hairtrigger::soup::arrival::arrivals;
 use hairtrigger::stats::StatsReader;
 use hairtrigger::sys::aside::{Aside, Stepped};
 use hairtrigger::sys::clock::Clock;
 use hairtrigger::sys::lock::DirectoryLock;
 
-use super::{ACCOUNTS, DROP_COPY, PASSWORD};
+use super::doorway::Doorway;
+use super::{ACCOUNTS, DROP_COPY, PASSWORD, SECOND_LOGIN};
 
 const DATE: &str = "2020-01-30";
 const ZONE: &str = "America/New_York";
+
+/// The feed's place among the agents.
+pub const FEED: usize = 0;
+/// How long it waits for a message that does not come.
+pub const GAP_DEADLINE: u64 = 50_000_000_000;
 
 /// What the feed's stamps count from, in UTC nanoseconds.
 pub fn midnight() -> u64 {
@@ -34,6 +41,9 @@ pub struct Place {
     pub rings: RingSizes,
     pub rerequest: SocketAddr,
     pub journal_segment: u64,
+    /// Journal behind the last snapshot that makes one due, and what is kept of older ones.
+    pub snapshot_size: u64,
+    pub history_size: u64,
 }
 
 impl Place {
@@ -46,7 +56,7 @@ impl Place {
         let mut text = format!("[feed]\nrerequest = [\"{}\"]\ndate = \"{DATE}\"\n", self.rerequest);
         text.push_str(
             "line_a = { address = \"127.0.0.1:0\" }\nline_b = { address = \"127.0.0.1:0\" }\njoin = 1\n\
-             other_line_wait = \"20us\"\ngap_deadline = \"1h\"\ngap_hold_max = \"1h\"\nrerequest_retry = \"400us\"\n\
+             other_line_wait = \"20us\"\ngap_deadline = \"50s\"\ngap_hold_max = \"1h\"\nrerequest_retry = \"400us\"\n\
              rerequest_tries_max = 1000\nsilence = \"1h\"\nsession_silence = \"1h\"\n\
              [clients]\nsilence_deadline = \"60s\"\nlogin_deadline = \"60s\"\nhalf_packet_deadline = \"60s\"\n\
              [limits]\nrules_max = 512\naccount_rules_max = 512\nsymbols_max = 32\norders_max = 1024\nlevels_max = 1024\n\
@@ -63,11 +73,15 @@ impl Place {
         );
         for account in ACCOUNTS {
             let _ = write!(text, "[[accounts]]\nname = \"{account}\"\ndrop_copy = {}\n", account == DROP_COPY);
-            let _ = writeln!(text, "logins = [{{ user = \"{account}\", password = \"{PASSWORD}\" }}]");
+            let users = [account].into_iter().chain((account == ACCOUNTS[0]).then_some(SECOND_LOGIN));
+            let logins = users.map(|user| format!("{{ user = \"{user}\", password = \"{PASSWORD}\" }}"));
+            let _ = writeln!(text, "logins = [{}]", logins.collect::<Vec<_>>().join(", "));
         }
         let mut config = Config::parse(&text, Path::new("simulated.toml")).unwrap_or_else(|error| panic!("{error}"));
         // Smaller than a user may have it: so a short run has many.
         config.journal.segment_size = self.journal_segment;
+        config.journal.snapshot_size = self.snapshot_size;
+        config.journal.history_size = self.history_size;
         config
     }
 }
@@ -78,6 +92,8 @@ pub struct House {
     workers: Vec<Stepped>,
     shards: usize,
     pub addresses: Addresses,
+    /// The ways in: of rule clients, and of alert clients.
+    pub doors: (Doorway, Doorway),
     pub rules_recovered: usize,
     has_failed: Arc<AtomicBool>,
     stats: StatsReader,
@@ -90,6 +106,7 @@ impl House {
         let config = place.config();
         let has_failed = Arc::<AtomicBool>::default();
         let aside = Aside::stepped();
+        let ((rule_door, rule_clients), (alert_door, alert_clients)) = (arrivals(), arrivals());
         let surroundings = Surroundings {
             clock: clock.clone(),
             journal: disk.clone(),
@@ -100,6 +117,7 @@ impl House {
                 move |_| has_failed.store(true, Ordering::Relaxed)
             }),
             rings: place.rings,
+            arrivals: Some(Arrivals { control: rule_clients, gateway: alert_clients }),
         };
         let Built { agents, addresses, recovery, locks, stats, .. } =
             build::build(&config, place.shards, surroundings)?;
@@ -108,6 +126,7 @@ impl House {
             workers: aside.take(),
             shards: place.shards,
             addresses,
+            doors: (rule_door, alert_door),
             rules_recovered: recovery.rules,
             has_failed,
             stats: StatsReader::open(&config.stats.file)?,
@@ -126,6 +145,11 @@ impl House {
             Some(agent) => agent.as_mut().map_or(0, |(_, agent)| agent.do_work(now)),
             None => usize::from(self.workers[actor - self.agents.len()].step()),
         }
+    }
+
+    /// True for the worker that makes snapshots.
+    pub fn makes_snapshots(&self, actor: usize) -> bool {
+        actor >= self.agents.len() && self.workers[actor - self.agents.len()].name() == "snapshots"
     }
 
     /// The journal could not be written: production's process would have ended.

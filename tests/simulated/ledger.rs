@@ -7,7 +7,7 @@ use hairtrigger::gateway::wire::{Kind, RuleMessage};
 use hairtrigger::journal::record::Entry;
 use hairtrigger::journal::scan;
 use hairtrigger::journal::storage::simulated::Disk;
-use hairtrigger::model::{Change, ChangeKind, Listed, Reason, RuleKey, flag};
+use hairtrigger::model::{Change, ChangeKind, Listed, Reason, RuleKey, RuleState, flag};
 
 use super::ACCOUNTS;
 
@@ -70,14 +70,14 @@ impl Ledger {
     pub fn check_journal(&mut self, disk: &Disk, life: usize, crashed: bool) {
         let mut found = vec![];
         let mut next = 0;
-        scan::scan(disk, 0, |record| {
+        scan::scan(&disk.unpruned(), 0, |record| {
             next = record.sequence;
             if let Entry::Change(name, change) = record.entry {
                 found.push((record.sequence, account(&name), change));
             }
         })
         .unwrap_or_else(|error| panic!("the journal is refused: {error}"));
-        // Records up to here were seen before: a journal only grows, or loses its beginning to a snapshot.
+        // Records up to here were seen before: a journal only grows. What snapshots have made superfluous is read all the same.
         for (sequence, account, change) in found {
             if sequence <= self.records {
                 continue;
@@ -154,6 +154,8 @@ impl Ledger {
         for (_, change) in &self.changes {
             let key = key(usize::from(change.key.account), &change.key);
             match change.kind {
+                // It fired at once, and that ended it.
+                ChangeKind::Set(_, RuleState::Fired) => drop(living.remove(&key)),
                 ChangeKind::Set(..) => drop(living.insert(key, change.version)),
                 ChangeKind::Removed => living.retain(|other, version| *other != key || *version != change.version),
             }
@@ -173,7 +175,13 @@ impl Ledger {
 
     /// A list shows the rules that there must be, as they were asked for. What the log told of their ends `before` it and `after`
     /// may differ by those that expired meanwhile.
-    pub fn check_listed(&self, account: usize, listed: &[Listed], before: &[RuleMessage], after: &[RuleMessage]) {
+    pub fn check_listed(
+        &self,
+        account: usize,
+        listed: &[Listed],
+        (before, after): (&[RuleMessage], &[RuleMessage]),
+        taken: &BTreeSet<Key>,
+    ) {
         let found: BTreeMap<Key, u64> = listed.iter().map(|rule| (key(account, &rule.key), rule.version)).collect();
         assert_eq!(found.len(), listed.len(), "a key twice");
         let (most, least) = (self.living(before), self.living(after));
@@ -188,6 +196,14 @@ impl Ledger {
         for rule in listed {
             let Ask::Set(_, wanted) = self.asked[&rule.spec.tag].ask else { panic!("no set: {rule:?}") };
             assert_eq!(wanted, rule.spec, "another rule than was asked");
+            // A power cut may have taken its end, and so it was there no more when they were removed.
+            if taken.contains(&key(account, &rule.key)) {
+                continue;
+            }
+            let mut later = self.asked.range(rule.spec.tag..).map(|(_, asked)| asked);
+            let removes_it = Ask::RemoveUser { user: rule.key.user };
+            let removed = later.any(|it| it.account == account && it.ask == removes_it && it.answer.is_some());
+            assert!(!removed, "all rules of its user were removed: {rule:?}");
         }
     }
 }

@@ -2,11 +2,9 @@
 //! the session and number where it was. Written from `PROTOCOL.md`.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::os::unix::net::UnixStream;
 
-use socket2::SockRef;
-
+use super::doorway::{Doorway, connect};
 use crate::naive::generate::Random;
 
 const HEARTBEAT: u64 = 1_000_000_000;
@@ -26,7 +24,7 @@ pub enum Said {
 pub struct Link {
     user: String,
     password: &'static str,
-    socket: Option<TcpStream>,
+    socket: Option<UnixStream>,
     is_logged_in: bool,
     outgoing: Vec<u8>,
     incoming: Vec<u8>,
@@ -70,11 +68,9 @@ impl Link {
         (self.session, self.next)
     }
 
-    /// Breaks off, with a reset: the kernel keeps nothing of the connection.
+    /// Breaks off: what was not read is lost.
     pub fn cut(&mut self) {
-        if let Some(socket) = self.socket.take() {
-            let _ = SockRef::from(&socket).set_linger(Some(Duration::ZERO));
-        }
+        self.socket = None;
         self.is_logged_in = false;
         self.outgoing.clear();
         self.incoming.clear();
@@ -88,9 +84,9 @@ impl Link {
     }
 
     /// A little of whatever there is to do; what the server said goes to `said`.
-    pub fn step(&mut self, random: &mut Random, address: SocketAddr, now: u64, said: &mut Vec<Said>) {
+    pub fn step(&mut self, random: &mut Random, door: &Doorway, now: u64, said: &mut Vec<Said>) {
         if self.socket.is_none() {
-            return self.connect(address, now);
+            return self.connect(door, now);
         }
         if now.saturating_sub(self.ts_sent) >= HEARTBEAT && self.outgoing.is_empty() {
             self.outgoing.extend([0, 1, b'R']);
@@ -102,10 +98,8 @@ impl Link {
         self.take_packets(said);
     }
 
-    fn connect(&mut self, address: SocketAddr, now: u64) {
-        let Ok(socket) = TcpStream::connect(address) else { return };
-        socket.set_nonblocking(true).expect("a socket of our own");
-        socket.set_nodelay(true).expect("a socket of our own");
+    fn connect(&mut self, door: &Doorway, now: u64) {
+        let Some(socket) = connect(door) else { return };
         let session = self.session.map_or(" ".repeat(10), |id| String::from_utf8_lossy(&id).into_owned());
         let login = format!("{:6}{:10}{session:>10}{:>20}", self.user, self.password, self.next);
         self.outgoing = [&[0, 47, b'L'], login.as_bytes()].concat();

@@ -1,12 +1,13 @@
 //! The alert log as it lies on disk, read by the pictures in `gateway::segment` and `gateway::record` and checked: checksums, numbers
 //! without a hole, streams that count what they should.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use hairtrigger::gateway::wire::{Message, RuleMessage};
 
 use super::ACCOUNTS;
+use super::ledger::{Key, key_of};
 
 /// Stream of a drop copy.
 pub const DROP_COPY: usize = usize::MAX;
@@ -21,6 +22,8 @@ pub struct AlertLog {
     pub messages: Vec<RuleMessage>,
     /// By session id.
     pub sessions: BTreeMap<[u8; 10], Streams>,
+    /// Sessions that end with a broken record.
+    pub broken: BTreeSet<[u8; 10]>,
 }
 
 /// The stream that an account's logins read.
@@ -28,17 +31,30 @@ pub fn stream_of(account: usize) -> usize {
     if ACCOUNTS[account] == super::DROP_COPY { DROP_COPY } else { account }
 }
 
-/// Reads the log in `directory`, of so many accounts.
+/// Reads the log in `directory`, of so many accounts, each session as far as it is whole.
 pub fn read(directory: &Path, accounts: usize) -> AlertLog {
     let mut log = AlertLog::default();
-    let is_session = |path: &PathBuf| path.file_name().is_some_and(|name| name.len() == 10);
-    for session in sorted(directory).into_iter().filter(is_session) {
-        for segment in sorted(&session).into_iter().filter(|path| path.extension().is_some_and(|e| e == "segment")) {
-            let bytes = std::fs::read(segment).expect("a segment");
-            log.take_segment(&bytes, accounts);
+    let mut ended: Option<PathBuf> = None;
+    for path in segments(directory) {
+        let session = path.parent().map(Path::to_path_buf);
+        if ended != session && !log.take_segment(&path, accounts) {
+            ended = session;
         }
     }
     log
+}
+
+/// The files of all segments, by session.
+pub fn segments(directory: &Path) -> Vec<PathBuf> {
+    let is_session = |path: &PathBuf| path.file_name().is_some_and(|name| name.len() == 10);
+    let all = sorted(directory).into_iter().filter(is_session).flat_map(|session| sorted(&session));
+    all.filter(|path| path.extension().is_some_and(|extension| extension == "segment")).collect()
+}
+
+/// The rules of the messages that are in `before` and not in `after`, which is a part of it.
+pub fn lost(before: &AlertLog, after: &AlertLog) -> Vec<Key> {
+    let mut left = after.messages.iter().peekable();
+    before.messages.iter().filter(|message| left.next_if_eq(message).is_none()).map(key_of).collect()
 }
 
 fn sorted(directory: &Path) -> Vec<PathBuf> {
@@ -53,17 +69,25 @@ fn little(bytes: &[u8]) -> u64 {
 }
 
 impl AlertLog {
-    fn take_segment(&mut self, bytes: &[u8], accounts: usize) {
-        assert_eq!(&bytes[..8], b"HTALERTS");
-        let streams = self.sessions.entry(*bytes[32..].first_chunk().expect("a session id")).or_default();
+    /// Takes what is whole of it. False: the session ends in it.
+    fn take_segment(&mut self, path: &Path, accounts: usize) -> bool {
+        let bytes = std::fs::read(path).expect("a segment");
+        if bytes[..8] != *b"HTALERTS" || bytes[24..32] == [0; 8] {
+            return false;
+        }
+        let session = *bytes[32..].first_chunk().expect("a session id");
+        let streams = self.sessions.entry(session).or_default();
         let mut at = 64;
         loop {
             let length = little(&bytes[at..at + 4]) as usize;
-            if length == 0 || length == 0xffff_ffff {
-                return;
+            if length == 0xffff_ffff {
+                return true;
             }
-            let record = &bytes[at..at + length];
-            assert_eq!(u64::from(crc32c::crc32c(&record[8..])), little(&record[4..8]), "a record is damaged");
+            let record = bytes.get(at..at + length).filter(|record| record.len() >= 35);
+            let Some(record) = record.filter(|it| u64::from(crc32c::crc32c(&it[8..])) == little(&it[4..8])) else {
+                self.broken.extend((length != 0).then_some(session));
+                return false;
+            };
             let (number, sequence, account) =
                 (little(&record[8..16]), little(&record[16..24]), little(&record[24..26]));
             let message = &record[35..];

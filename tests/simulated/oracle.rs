@@ -3,7 +3,7 @@
 //!
 //! Not compared are keys for which the documents promise less: those with a set that a crash took back after the log had told of it
 //! (its owner was told "replaced", and the earlier rule stays), and those whose `wait` or `reject` rule had seen no value when
-//! a life ended (whether it had seen one later is not written down).
+//! a life ended (whether it had seen one later is not written down), and those of which a power cut has taken a message.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -45,8 +45,14 @@ struct Effective {
 }
 
 /// Compares; panics with the first difference. `STORY` in the environment, a key as a failure shows it, tells that key's story.
-pub fn compare(ledger: &Ledger, messages: &[Vec<u8>], log: &[RuleMessage], lives: usize) -> Compared {
-    let left_out = left_out(ledger, log, lives);
+pub fn compare(
+    ledger: &Ledger,
+    messages: &[(u64, &[u8])],
+    log: &[RuleMessage],
+    lives: usize,
+    lost: &BTreeSet<Key>,
+) -> Compared {
+    let left_out = &left_out(ledger, log, lives) | lost;
     if let Ok(wanted) = std::env::var("STORY") {
         let keys: BTreeSet<Key> = log.iter().map(key_of).filter(|key| format!("{key:?}") == wanted).collect();
         keys.into_iter().for_each(|key| eprintln!("{}", story(key, ledger, log)));
@@ -64,7 +70,7 @@ pub fn compare(ledger: &Ledger, messages: &[Vec<u8>], log: &[RuleMessage], lives
         let (around_expected, around_told) = (around(&expected), around(&told));
         let keys: BTreeSet<Key> = [expected.get(at), told.get(at)].into_iter().flatten().map(|row| row.key).collect();
         let stories: String = keys.into_iter().map(|key| story(key, ledger, log)).collect();
-        let latest = messages.iter().zip(1..).filter_map(|(m, n)| Some((itch::check(m).ok()?.ts(), n))).max();
+        let latest = messages.iter().filter_map(|(n, m)| Some((itch::check(m).ok()?.ts(), n))).max();
         eprintln!("the latest stamp and its message: {latest:?}");
         panic!("row {at} differs\n  expected:{around_expected}\n  told:{around_told}{stories}");
     }
@@ -121,11 +127,12 @@ fn left_out(ledger: &Ledger, log: &[RuleMessage], lives: usize) -> BTreeSet<Key>
 fn effective(ledger: &Ledger, log: &[RuleMessage]) -> Vec<Effective> {
     let mut commands: Vec<Effective> = vec![];
     let (mut removed, mut sets) = (BTreeMap::new(), BTreeSet::new());
-    let mut ordinals: BTreeMap<u64, u64> = BTreeMap::new();
+    let (mut ordinals, mut versions) = (BTreeMap::new(), BTreeMap::new());
     for (_, change) in &ledger.changes {
         let (version, command) = match change.kind {
             ChangeKind::Set(spec, _) => {
                 ordinals.insert(spec.tag, change.ordinal);
+                versions.insert(spec.tag, change.version);
                 sets.insert((change.key.symbol.0, change.version));
                 (Some(change.version), set(&change.key, &spec, spec.tag))
             }
@@ -158,18 +165,33 @@ fn effective(ledger: &Ledger, log: &[RuleMessage]) -> Vec<Effective> {
             account: ledger::key_of(message).0 as u16,
         };
         let (at, order, feed_time) = (message.sequence, 2 * message.ordinal, day_time(message.ts_event));
+        removed.insert(version, message.ordinal);
         let command = remove(&key);
         commands.push(Effective { key: key_of(message), at, order, feed_time, version: None, refused: None, command });
     }
-    let mut latest: BTreeMap<(usize, Symbol), u64> = BTreeMap::new();
+    // By key, whose commands all come from one login and in the order of their ids: the last ordinal, and what it set.
+    let mut latest: BTreeMap<Key, (u64, Option<u64>)> = BTreeMap::new();
     for (id, asked) in &ledger.asked {
-        let (Ask::Set(key, _) | Ask::Remove(key, _)) = asked.ask else { continue };
-        let latest = latest.entry((asked.account, key.symbol)).or_default();
+        let (Ask::Set(key, _) | Ask::Remove(key, _)) = asked.ask else {
+            if let Ask::RemoveUser { user } = asked.ask {
+                let its = latest.iter_mut().filter(|(key, _)| key.0 == asked.account && key.1 == user);
+                its.for_each(|(key, (latest, version))| {
+                    let ordinal = version.and_then(|version| removed.get(&(key.2, version)));
+                    *latest = ordinal.copied().unwrap_or(*latest);
+                });
+            }
+            continue;
+        };
+        let (latest, version_now) = latest.entry(ledger::key(asked.account, &key)).or_default();
         let ordinal = match asked.answer.map(|answer| answer.body) {
             Some(Body::RemoveDone { version, .. }) => removed.get(&(key.symbol.0, version)),
             _ => ordinals.get(id),
         };
+        if let Some(version) = versions.get(id) {
+            *version_now = Some(*version);
+        }
         *latest = ordinal.copied().unwrap_or(*latest);
+        let latest = *latest;
         let Some((answer, reason)) = asked.answer.and_then(refusal) else { continue };
         let key = RuleKey { account: asked.account as u16, ..key };
         let command = match asked.ask {
@@ -177,7 +199,7 @@ fn effective(ledger: &Ledger, log: &[RuleMessage]) -> Vec<Effective> {
             _ => remove(&key),
         };
         let place = place(&answer).expect("refusals have a place");
-        let (at, order, feed_time) = (place.sequence, 2 * *latest + 1, day_time(place.feed_time));
+        let (at, order, feed_time) = (place.sequence, 2 * latest + 1, day_time(place.feed_time));
         let key = ledger::key(asked.account, &key);
         commands.push(Effective { key, at, order, feed_time, version: None, refused: Some(reason), command });
     }
@@ -197,12 +219,17 @@ fn refusal(answer: Answer) -> Option<(Answer, &'static str)> {
     Some((answer, reason))
 }
 
-fn expected(commands: &[Effective], messages: &[Vec<u8>], log: &[RuleMessage], left_out: &BTreeSet<Key>) -> Vec<Row> {
+fn expected(
+    commands: &[Effective],
+    messages: &[(u64, &[u8])],
+    log: &[RuleMessage],
+    left_out: &BTreeSet<Key>,
+) -> Vec<Row> {
     let expired = log.iter().filter(|it| it.kind == Kind::Ended && it.reason == Reason::Expired);
     let expired: BTreeSet<(u64, u64)> = expired.map(|it| (it.symbol.0, it.version)).collect();
     let mut world = World::default();
     let mut commands = commands.iter().peekable();
-    for (sequence, bytes) in (1..).zip(messages) {
+    for &(sequence, bytes) in messages {
         while let Some(effective) = commands.next_if(|command| command.at <= sequence) {
             carry_out(&mut world, effective, &expired, left_out);
         }

@@ -15,7 +15,10 @@
 //!
 //!     kill9 [--kills 1000] [--seed N] [--shards N] [--engine PATH]
 
+#[path = "../common/config.rs"]
+mod config;
 mod desk;
+#[path = "../common/engine.rs"]
 mod engine;
 mod prints;
 mod stream;
@@ -52,7 +55,8 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
+    let args = Args::parse();
+    match engine::in_folder("kill9", |folder| torture(&args, folder)) {
         Ok(summary) => {
             println!("{summary}");
             ExitCode::SUCCESS
@@ -66,24 +70,14 @@ fn main() -> ExitCode {
 
 type Fault = Box<dyn std::error::Error + Send + Sync>;
 
-fn run(args: &Args) -> Result<String, Fault> {
-    let folder = std::env::temp_dir().join(format!("hairtrigger-kill9-{}", std::process::id()));
-    torture(args, &folder).map_err(|fault| format!("{fault} (see {})", folder.display()).into())
-}
-
 fn torture(args: &Args, folder: &Path) -> Result<String, Fault> {
-    let program = match &args.engine {
-        Some(path) => path.clone(),
-        None => std::env::current_exe()?.with_file_name("hairtrigger"),
-    };
-    std::fs::create_dir(folder)?;
-    let config = engine::write_config(folder, args.shards)?;
+    let (program, config) = (args.engine.as_deref(), config::write_config(folder, args.shards)?);
     let mut random = Random(args.seed);
     let (mut desk, mut stream, mut prints) = (Desk::default(), Stream::default(), Prints::start(args.seed)?);
     let (mut starts, start) = (vec![], Instant::now());
     for kill in 0..args.kills {
         let begun = Instant::now();
-        let engine = Engine::start(&program, &config)?;
+        let engine = Engine::start(program, &config)?;
         starts.push(begun.elapsed());
         let in_life = |fault: Fault| -> Fault { format!("after {kill} kills: {fault}").into() };
         prints.send_to(Some(engine.line));
@@ -102,7 +96,7 @@ fn torture(args: &Args, folder: &Path) -> Result<String, Fault> {
         stream = reading.finish().map_err(in_life)?;
     }
     // Once more, alive: the last check, and the whole stream for a client that has read nothing.
-    let engine = Engine::start(&program, &config)?;
+    let engine = Engine::start(program, &config)?;
     let reading = stream.follow(engine.alerts)?;
     desk.check(engine.rules, &reading)?;
     let whole = Stream::default().follow(engine.alerts)?;
@@ -111,7 +105,6 @@ fn torture(args: &Args, folder: &Path) -> Result<String, Fault> {
     if stream.messages != whole.messages {
         return Err("a second client reads another stream than the one that resumed".into());
     }
-    std::fs::remove_dir_all(folder)?;
     starts.sort_unstable();
     let (median, slowest) = (starts[starts.len() / 2].as_millis(), starts[starts.len() - 1].as_millis());
     Ok(format!(

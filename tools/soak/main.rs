@@ -10,9 +10,13 @@
 //! Latency counts from when a packet was due to when its alert was read. Exit status 1: something was lost, memory grew by more
 //! than 5 % or descriptors by more than 8 between the second and the last window.
 //!
+//! Canonical, on a quiet machine: `cargo build --release && target/release/soak`.
+//!
 //!     soak [--minutes 20] [--rate 200000] [--sets 2000] [--window-seconds 300]
 
-#[path = "../kill9/engine.rs"]
+#[path = "../common/config.rs"]
+mod config;
+#[path = "../common/engine.rs"]
 mod engine;
 mod market;
 mod readers;
@@ -31,7 +35,7 @@ use windows::Windows;
 
 /// Runs an engine under load for long, and says whether it stays as it was.
 #[derive(Parser)]
-#[command(name = "soak")]
+#[command(name = "soak", after_help = CANONICAL)]
 struct Args {
     /// How long
     #[arg(long, default_value_t = 20.0)]
@@ -50,13 +54,17 @@ struct Args {
     engine: Option<PathBuf>,
 }
 
+const CANONICAL: &str = "The canonical run takes 20 minutes on a machine that does nothing else, in a release build:
+    cargo build --release && target/release/soak";
+
 type Fault = Box<dyn std::error::Error + Send + Sync>;
 
 /// Whether the threads are to end.
 static STOP: AtomicBool = AtomicBool::new(false);
 
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
+    let args = Args::parse();
+    match engine::in_folder("soak", |folder| soak(&args, folder)) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(fault) => {
@@ -66,20 +74,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(args: &Args) -> Result<bool, Fault> {
-    let program = match &args.engine {
-        Some(path) => path.clone(),
-        None => std::env::current_exe()?.with_file_name("hairtrigger"),
-    };
-    let folder = std::env::temp_dir().join(format!("hairtrigger-soak-{}", std::process::id()));
-    std::fs::create_dir(&folder)?;
-    let outcome = soak(args, &program, &folder);
-    std::fs::remove_dir_all(&folder)?;
-    outcome
-}
-
-fn soak(args: &Args, program: &Path, folder: &Path) -> Result<bool, Fault> {
-    let engine = Engine::start(program, &engine::write_config(folder, 1)?)?;
+fn soak(args: &Args, folder: &Path) -> Result<bool, Fault> {
+    let engine = Engine::start(args.engine.as_deref(), &config::write_config(folder, 1)?)?;
     let clock = Clock::start(args.rate);
     let mut windows = Windows::new(folder.join("stats"));
     println!("{}", Windows::HEADER);

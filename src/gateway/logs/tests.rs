@@ -343,6 +343,36 @@ fn closed_in_order() {
 }
 
 #[test]
+fn a_wall_clock_that_was_set_back_between_runs_changes_no_order() {
+    let root = tempfile::tempdir().unwrap();
+    let mut logs = open(root.path(), retention(8), &NAMES, run(1, 1_000 * HOUR));
+    append(&mut logs, Audience::Everyone, &message(&DROP, 1));
+    let first = logs.session();
+    drop(logs);
+    let mut logs = open(root.path(), retention(8), &NAMES, run(1, 10 * HOUR));
+    append(&mut logs, Audience::Everyone, &message(&DROP, 2));
+    assert_eq!((logs.session(), read(logs.current(), DROP_COPY).1.len()), (first, 2), "the session goes on");
+    drop(logs);
+    let mut logs = open(root.path(), retention(8), &NAMES, run(2, 10 * HOUR));
+    assert_eq!(first.0[..9], SessionId::from_number(36_000_000).0[..9]);
+    assert_eq!(
+        logs.session(),
+        SessionId::from_number(36_000_001),
+        "greater than those on disk, whatever the clock says"
+    );
+    assert!(logs.retired(11 * HOUR).is_none(), "nothing is old");
+}
+
+#[test]
+fn a_next_segment_is_there_from_the_start() {
+    let root = tempfile::tempdir().unwrap();
+    for boot in [1, 1, 2] {
+        let logs = open(root.path(), retention(8), &NAMES, run(boot, HOUR));
+        assert!(logs.current().wanted().is_none() && !logs.current().nearly_full());
+    }
+}
+
+#[test]
 fn missing_segment() {
     let (root, path, mut bytes, _, all) = after_a_kill();
     fs::remove_file(path.with_file_name(format!("{:020}.segment", 1))).unwrap();

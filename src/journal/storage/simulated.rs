@@ -42,6 +42,8 @@ struct State {
     names: BTreeMap<String, usize>,
     names_synced: BTreeMap<String, usize>,
     pending: Vec<Entry>,
+    /// What was removed, for who wants to see it all the same.
+    removed: BTreeMap<String, usize>,
     operations: usize,
     crash_at: Option<usize>,
     sync_fails_at: Option<usize>,
@@ -120,6 +122,14 @@ impl Disk {
                 file.synced = file.bytes.len();
             }
         }
+        Disk(Arc::new(Mutex::new(state)))
+    }
+
+    /// The disk with all that was ever removed from it. Of several of one name the one that is there, or was last.
+    pub fn unpruned(&self) -> Disk {
+        let mut state = self.0.lock().unwrap().clone();
+        let there = std::mem::replace(&mut state.names, state.removed.clone());
+        state.names.extend(there);
         Disk(Arc::new(Mutex::new(state)))
     }
 
@@ -217,7 +227,10 @@ impl Storage for Disk {
     }
 
     fn remove(&mut self, name: &str) -> io::Result<()> {
-        self.change(Entry::Removed(name.into()))
+        let file = self.0.lock().unwrap().names.get(name).copied();
+        self.change(Entry::Removed(name.into()))?;
+        self.0.lock().unwrap().removed.extend(file.map(|file| (name.into(), file)));
+        Ok(())
     }
 
     fn sync_directory(&mut self) -> io::Result<()> {

@@ -6,6 +6,8 @@ mod entries;
 #[path = "../../../tests/naive/mod.rs"]
 #[allow(dead_code)]
 mod naive;
+#[path = "../../../tests/fuzz/seal.rs"]
+mod seal;
 #[path = "../../../tests/fuzz/seeds.rs"]
 #[allow(dead_code)]
 mod seeds;

@@ -1,4 +1,4 @@
-//! The engine as a process.
+//! The engine as a process, and a folder for it: what `kill9`, `soak` and `starve` begin with.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -18,26 +18,19 @@ pub struct Engine {
     pub alerts: SocketAddr,
 }
 
-/// Writes the config that all lives use.
-pub fn write_config(folder: &Path, shards: usize) -> Result<PathBuf, Fault> {
-    let (path, alerts, stats) = (folder.join("engine.toml"), folder.join("alerts"), folder.join("stats"));
-    let text = format!(
-        "[feed]\nline_a = {{ address = \"127.0.0.1:0\" }}\ndate = \"2020-01-30\"\ngap_deadline = \"10ms\"\nother_line_wait = \"1ms\"\n\
-         [control]\nlisten = \"127.0.0.1:0\"\n\
-         [gateway]\nlisten = \"127.0.0.1:0\"\ndirectory = {alerts:?}\nsegment_size = \"1MiB\"\nretention_size = \"1GiB\"\n\
-         [journal]\nsegment_size = \"256KiB\"\nsnapshot_size = \"2MiB\"\nhistory_size = \"1MiB\"\n\
-         [limits]\nrules_max = 65536\naccount_rules_max = 65536\nsymbols_max = 1024\norders_max = 1024\nlevels_max = 1024\npolicies_max = 16\n\
-         [topology]\nshards = {shards}\nidle = \"park\"\n\
-         [stats]\nfile = {stats:?}\n\
-         [[accounts]]\nname = \"demo\"\nlogins = [{{ user = \"demo\", password = \"secret\" }}, {{ user = \"guest\", password = \"secret\" }}]\n"
-    );
-    std::fs::write(&path, text)?;
-    Ok(path)
+/// Runs a tool's work in a folder of its own, which is gone afterwards; where the work finds a fault it is left as it is, and named.
+pub fn in_folder<T>(tool: &str, work: impl FnOnce(&Path) -> Result<T, Fault>) -> Result<T, Fault> {
+    let folder = std::env::temp_dir().join(format!("hairtrigger-{tool}-{}", std::process::id()));
+    std::fs::create_dir(&folder)?;
+    let done = work(&folder).map_err(|fault| -> Fault { format!("{fault} (see {})", folder.display()).into() })?;
+    std::fs::remove_dir_all(&folder)?;
+    Ok(done)
 }
 
 impl Engine {
-    /// Starts it and waits until it says where it is reached.
-    pub fn start(program: &Path, config: &Path) -> Result<Engine, Fault> {
+    /// Starts a program, or the `hairtrigger` beside this one, and waits until it says where it is reached.
+    pub fn start(program: Option<&Path>, config: &Path) -> Result<Engine, Fault> {
+        let program = program.map_or_else(|| std::env::current_exe().map(beside), |path| Ok(path.into()))?;
         let mut command = Command::new(program);
         command.args(["run", "--config"]).arg(config).stdout(Stdio::piped()).env("RUST_LOG", "warn");
         let mut child = command.spawn()?;
@@ -64,6 +57,10 @@ impl Engine {
         let status = self.child.wait()?;
         if asked.success() && status.success() { Ok(()) } else { Err(format!("it stopped with {status}").into()) }
     }
+}
+
+fn beside(tool: PathBuf) -> PathBuf {
+    tool.with_file_name("hairtrigger")
 }
 
 impl Drop for Engine {
