@@ -1,8 +1,8 @@
 //! A shard between its rings.
 //!
-//! What the shard says goes straight to a ring; what finds that full waits in a pending queue of fixed size, and while
-//! one waits the shard takes only as much as is sure to fit. So a full ring stops the shard, the shard's full market
-//! ring stops the feed, and nothing is lost or waited for in a loop.
+//! What the shard says goes straight to a ring; what finds that full waits in a pending queue, which holds what one duty cycle
+//! can make, and while something waits the shard takes nothing. So a full ring stops the shard, the shard's full market ring
+//! stops the feed, and nothing is lost or waited for in a loop.
 
 use std::collections::VecDeque;
 
@@ -15,10 +15,10 @@ use crate::ring::{Receiver, Sender};
 use crate::sys::clock::Clock;
 use crate::sys::memory::reserved;
 
-/// What a cycle can tell beyond its budget: an event 1, a command 2 (a rule ends, another fires), a command that waited
-/// behind a storm 1, since the budget is charged for the other; the end of a walk; and where a slice of the symbols stands.
-const RESERVE: usize = EVENTS_PER_CYCLE + 2 * COMMANDS_PER_CYCLE + FIRINGS_PER_CYCLE + 1 + STANDINGS_PER_SLICE;
-const _: () = assert!(PENDING_MAX > RESERVE + FIRINGS_PER_CYCLE);
+/// What a cycle can tell: its budget; an event 1, a command 2 (a rule ends, another fires), a command that waited behind a storm 1,
+/// since the budget is charged for the other; the end of a walk; and where a slice of the symbols stands.
+const TOLD_MAX: usize = EVENTS_PER_CYCLE + 2 * COMMANDS_PER_CYCLE + 2 * FIRINGS_PER_CYCLE + 1 + STANDINGS_PER_SLICE;
+const _: () = assert!(PENDING_MAX >= TOLD_MAX);
 
 /// The rings of a shard.
 pub struct MatcherRings {
@@ -70,10 +70,6 @@ impl<T: Copy> Way<T> {
         }
         before - self.pending.len()
     }
-
-    fn room(&self) -> usize {
-        PENDING_MAX - self.pending.len()
-    }
 }
 
 struct Out {
@@ -116,8 +112,9 @@ impl MatcherAgent {
         self.shard.counts()
     }
 
-    fn room(&self) -> usize {
-        self.out.alerts.room().min(self.out.applied.room())
+    /// True when a ring is full and something waits for it.
+    fn is_held_up(&self) -> bool {
+        !self.out.alerts.pending.is_empty() || !self.out.applied.pending.is_empty()
     }
 }
 
@@ -128,12 +125,11 @@ impl Agent for MatcherAgent {
 
     fn do_work(&mut self, _now: Nanos) -> usize {
         let mut work = self.out.alerts.flush() + self.out.applied.flush();
-        let budget = self.room().saturating_sub(RESERVE).min(FIRINGS_PER_CYCLE);
-        if budget == 0 {
+        if self.is_held_up() {
             return work;
         }
         let (shard, out) = (&mut self.shard, &mut self.out);
-        work += shard.step(budget, out);
+        work += shard.step(FIRINGS_PER_CYCLE, out);
         if shard.room() > EVENTS_PER_CYCLE {
             let ahead = &mut self.ahead;
             work += self.market.drain(EVENTS_PER_CYCLE, |event| ahead.push(event, shard, out));
@@ -161,8 +157,7 @@ impl Agent for MatcherAgent {
     fn close(&mut self, _now: Nanos) -> bool {
         self.out.alerts.flush();
         self.out.applied.flush();
-        let told = self.out.alerts.pending.is_empty() && self.out.applied.pending.is_empty();
-        told && self.shard.is_idle() && self.market.is_empty() && self.rules.is_empty()
+        !self.is_held_up() && self.shard.is_idle() && self.market.is_empty() && self.rules.is_empty()
     }
 }
 
