@@ -26,6 +26,7 @@
 mod checks;
 pub mod clients;
 pub mod doorway;
+pub mod effects;
 pub mod house;
 pub mod ledger;
 mod life;
@@ -36,6 +37,7 @@ pub mod oracle;
 pub mod power;
 mod report;
 mod steps;
+pub mod translate;
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -113,7 +115,7 @@ impl Simulation {
         let mut desks = logins.map(|(user, account)| Desk::new(user, account));
         let mut ledger = Ledger::default();
         for (id, command) in (1..).zip(&commands) {
-            let Some((account, ask)) = oracle::ask(command, 2 * id) else { continue };
+            let Some((account, ask)) = translate::ask(command, 2 * id) else { continue };
             let user = command.key.user;
             // The first account's logins have users of their own, so that the order of a key's commands is known.
             let desk = if account == 0 && user.is_multiple_of(3) { 3 } else { account };

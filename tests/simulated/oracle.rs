@@ -5,17 +5,18 @@
 //! (its owner was told "replaced", and the earlier rule stays), and those whose `wait` or `reject` rule had seen no value when
 //! a life ended (whether it had seen one later is not written down), and those of which a power cut has taken a message.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use hairtrigger::control::wire::{Answer, Ask, Body};
+use hairtrigger::control::wire::Ask;
 use hairtrigger::gateway::wire::{Kind, RuleMessage};
-use hairtrigger::model::{ChangeKind, NEVER, OnSet, Price, Reason, RuleKey, RuleSpec, RuleState, Symbol, flag};
+use hairtrigger::model::{ChangeKind, OnSet, Reason, RuleState, Symbol, flag};
 
 use super::ACCOUNTS;
-use super::house::midnight;
-use super::ledger::{self, Key, Ledger, key, key_of, place};
+use super::effects::{Effective, effective};
+use super::ledger::{self, Key, Ledger, key, key_of};
+use super::translate::day_time;
 use crate::naive::itch;
-use crate::naive::rules::{self as naive_rules, Spec};
+use crate::naive::rules as naive_rules;
 use crate::naive::world::World;
 
 /// A row of an events file, in parts.
@@ -30,18 +31,6 @@ pub struct Row {
 pub struct Compared {
     pub rows: usize,
     pub keys_left_out: usize,
-}
-
-/// A command where it took effect.
-struct Effective {
-    key: Key,
-    at: u64,
-    /// Twice the ordinal; one more for what was refused right behind it.
-    order: u64,
-    feed_time: u64,
-    version: Option<u64>,
-    refused: Option<&'static str>,
-    command: naive_rules::Command,
 }
 
 /// Compares; panics with the first difference. `STORY` in the environment, a key as a failure shows it, tells that key's story.
@@ -123,102 +112,6 @@ fn left_out(ledger: &Ledger, log: &[RuleMessage], lives: usize) -> BTreeSet<Key>
     out
 }
 
-/// The journal's commands, removes that only the log has, and what was refused.
-fn effective(ledger: &Ledger, log: &[RuleMessage]) -> Vec<Effective> {
-    let mut commands: Vec<Effective> = vec![];
-    let (mut removed, mut sets) = (BTreeMap::new(), BTreeSet::new());
-    let (mut ordinals, mut versions) = (BTreeMap::new(), BTreeMap::new());
-    for (_, change) in &ledger.changes {
-        let (version, command) = match change.kind {
-            ChangeKind::Set(spec, _) => {
-                ordinals.insert(spec.tag, change.ordinal);
-                versions.insert(spec.tag, change.version);
-                sets.insert((change.key.symbol.0, change.version));
-                (Some(change.version), set(&change.key, &spec, spec.tag))
-            }
-            ChangeKind::Removed => {
-                removed.insert((change.key.symbol.0, change.version), change.ordinal);
-                (None, remove(&change.key))
-            }
-        };
-        let (at, order) = (change.feed_sequence, 2 * change.ordinal);
-        let key = key(usize::from(change.key.account), &change.key);
-        commands.push(Effective {
-            key,
-            at,
-            order,
-            feed_time: day_time(change.feed_time),
-            version,
-            refused: None,
-            command,
-        });
-    }
-    for message in log.iter().filter(|message| message.kind == Kind::Ended && message.reason == Reason::Removed) {
-        let version = (message.symbol.0, message.version);
-        if removed.contains_key(&version) || !sets.contains(&version) {
-            continue;
-        }
-        let key = RuleKey {
-            user: message.user,
-            symbol: message.symbol,
-            slot: message.slot,
-            account: ledger::key_of(message).0 as u16,
-        };
-        let (at, order, feed_time) = (message.sequence, 2 * message.ordinal, day_time(message.ts_event));
-        removed.insert(version, message.ordinal);
-        let command = remove(&key);
-        commands.push(Effective { key: key_of(message), at, order, feed_time, version: None, refused: None, command });
-    }
-    // By key, whose commands all come from one login and in the order of their ids: the last ordinal, and what it set.
-    let mut latest: BTreeMap<Key, (u64, Option<u64>)> = BTreeMap::new();
-    for (id, asked) in &ledger.asked {
-        let (Ask::Set(key, _) | Ask::Remove(key, _)) = asked.ask else {
-            if let Ask::RemoveUser { user } = asked.ask {
-                let its = latest.iter_mut().filter(|(key, _)| key.0 == asked.account && key.1 == user);
-                its.for_each(|(key, (latest, version))| {
-                    let ordinal = version.and_then(|version| removed.get(&(key.2, version)));
-                    *latest = ordinal.copied().unwrap_or(*latest);
-                });
-            }
-            continue;
-        };
-        let (latest, version_now) = latest.entry(ledger::key(asked.account, &key)).or_default();
-        let ordinal = match asked.answer.map(|answer| answer.body) {
-            Some(Body::RemoveDone { version, .. }) => removed.get(&(key.symbol.0, version)),
-            _ => ordinals.get(id),
-        };
-        if let Some(version) = versions.get(id) {
-            *version_now = Some(*version);
-        }
-        *latest = ordinal.copied().unwrap_or(*latest);
-        let latest = *latest;
-        let Some((answer, reason)) = asked.answer.and_then(refusal) else { continue };
-        let key = RuleKey { account: asked.account as u16, ..key };
-        let command = match asked.ask {
-            Ask::Set(_, spec) => set(&key, &spec, *id),
-            _ => remove(&key),
-        };
-        let place = place(&answer).expect("refusals have a place");
-        let (at, order, feed_time) = (place.sequence, 2 * latest + 1, day_time(place.feed_time));
-        let key = ledger::key(asked.account, &key);
-        commands.push(Effective { key, at, order, feed_time, version: None, refused: Some(reason), command });
-    }
-    commands.sort_by_key(|command| (command.at, command.order));
-    commands
-}
-
-/// A refusal that `replay` knows too.
-fn refusal(answer: Answer) -> Option<(Answer, &'static str)> {
-    let Body::Refused { code, .. } = answer.body else { return None };
-    let reason = match code.to_string().as_str() {
-        "unknown_key" => "unknown_key",
-        "already_true" => "already_true",
-        "expired" => "expired",
-        other => panic!("a refusal that should not be: {other}"),
-    };
-    Some((answer, reason))
-}
-
 fn expected(
     commands: &[Effective],
     messages: &[(u64, &[u8])],
@@ -298,72 +191,4 @@ fn row(it: &RuleMessage) -> Row {
         it.user, it.symbol, it.slot, it.version, it.tag, it.threshold
     );
     Row { key, text }
-}
-
-fn day_time(utc: u64) -> u64 {
-    utc.saturating_sub(midnight())
-}
-
-fn naive_key(key: &RuleKey) -> naive_rules::Key {
-    let account = ACCOUNTS[usize::from(key.account)].to_string();
-    naive_rules::Key { account, user: key.user, symbol: key.symbol.to_string(), slot: key.slot.into() }
-}
-
-fn remove(key: &RuleKey) -> naive_rules::Command {
-    naive_rules::Command { at: 0, key: naive_key(key), tag: 0, set: None }
-}
-
-fn set(key: &RuleKey, spec: &RuleSpec, tag: u64) -> naive_rules::Command {
-    use hairtrigger::model::{Comparison, Fire, Signal};
-    let spec = Spec {
-        signal: match spec.signal {
-            Signal::Last => naive_rules::Signal::Last,
-            Signal::Bid => naive_rules::Signal::Bid,
-            Signal::Ask => naive_rules::Signal::Ask,
-            Signal::Mid => naive_rules::Signal::Mid,
-        },
-        when: match spec.comparison {
-            Comparison::Below => naive_rules::When::Below,
-            Comparison::Above => naive_rules::When::Above,
-            Comparison::AtOrBelow => naive_rules::When::AtOrBelow,
-            Comparison::AtOrAbove => naive_rules::When::AtOrAbove,
-        },
-        threshold: spec.threshold.0.into(),
-        repeat: spec.fire == Fire::Repeat,
-        on_set: match spec.on_set {
-            OnSet::Fire => naive_rules::OnSet::Fire,
-            OnSet::Wait => naive_rules::OnSet::Wait,
-            OnSet::Reject => naive_rules::OnSet::Reject,
-        },
-        rearm: spec.rearm.0.into(),
-        cooldown_ns: spec.cooldown,
-        max_fires: spec.max_fires.into(),
-        expires_at: (spec.expires_at != NEVER).then(|| day_time(spec.expires_at)),
-    };
-    naive_rules::Command { at: 0, key: naive_key(key), tag, set: Some(spec) }
-}
-
-/// What a row of a generated rules file asks; `None`: a rule that expires at midnight, which a live engine takes before the first stamp.
-pub fn ask(command: &naive_rules::Command, id: u64) -> Option<(usize, Ask)> {
-    use hairtrigger::model::{Comparison, Fire, Signal};
-    let account = ACCOUNTS.iter().position(|account| *account == command.key.account).expect("an account");
-    let symbol = command.key.symbol.parse().expect("a symbol");
-    let key = RuleKey { user: command.key.user, symbol, slot: command.key.slot as u32, account: 0 };
-    let Some(spec) = &command.set else { return Some((account, Ask::Remove(key, id))) };
-    if spec.expires_at == Some(0) {
-        return None;
-    }
-    let spec = RuleSpec {
-        threshold: Price(spec.threshold as i64),
-        rearm: Price(spec.rearm as i64),
-        cooldown: spec.cooldown_ns,
-        expires_at: spec.expires_at.map_or(NEVER, |at| midnight() + at),
-        tag: id,
-        max_fires: spec.max_fires as u32,
-        signal: Signal::ALL[spec.signal as usize],
-        comparison: Comparison::ALL[spec.when as usize],
-        fire: if spec.repeat { Fire::Repeat } else { Fire::Once },
-        on_set: [OnSet::Fire, OnSet::Wait, OnSet::Reject][spec.on_set as usize],
-    };
-    Some((account, Ask::Set(key, spec)))
 }
