@@ -20,10 +20,12 @@ use hairtrigger::sys::clock::Clock;
 
 /// Rules held in the paths about rules.
 const RULES: usize = 100_000;
-const PATHS: [&str; 14] = [
+const PATHS: [&str; 16] = [
     "decode",
     "decode, orders",
+    "decode, orders, ahead",
     "decode, orders, books",
+    "decode, orders, books, ahead",
     "partition, shard (no rules)",
     "shard, 1 % with bid rules",
     "shard, all with bid rules",

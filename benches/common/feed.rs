@@ -19,6 +19,9 @@ use hairtrigger::synth::{Day, DayParams};
 
 use super::Counted;
 
+/// Messages of which is fetched at once what they will touch.
+const GROUP: usize = 32;
+
 /// Messages, each behind its length in two bytes, big-endian: a BinaryFILE.
 #[derive(Default)]
 pub struct Messages {
@@ -79,8 +82,12 @@ pub enum Stage {
     Decode,
     /// And its order tracked.
     Orders,
+    /// The same, looking ahead in groups.
+    OrdersAhead,
     /// And the book kept.
     Books,
+    /// The same, looking ahead in groups.
+    BooksAhead,
     /// All that a shard does with it, from the partition on, without rules: so without books.
     Shard,
     /// With a rule on the bid of every hundredth symbol, by activity.
@@ -91,15 +98,25 @@ pub enum Stage {
 
 impl Stage {
     /// All, each with more than the one before.
-    pub const ALL: [Stage; 6] =
-        [Stage::Decode, Stage::Orders, Stage::Books, Stage::Shard, Stage::ShardSome, Stage::ShardAll];
+    pub const ALL: [Stage; 8] = [
+        Stage::Decode,
+        Stage::Orders,
+        Stage::OrdersAhead,
+        Stage::Books,
+        Stage::BooksAhead,
+        Stage::Shard,
+        Stage::ShardSome,
+        Stage::ShardAll,
+    ];
 
     /// For tables.
     pub fn name(self) -> &'static str {
         match self {
             Stage::Decode => "decode",
             Stage::Orders => "decode, orders",
+            Stage::OrdersAhead => "decode, orders, ahead",
             Stage::Books => "decode, orders, books",
+            Stage::BooksAhead => "decode, orders, books, ahead",
             Stage::Shard => "partition, shard (no rules)",
             Stage::ShardSome => "shard, 1 % with bid rules",
             Stage::ShardAll => "shard, all with bid rules",
@@ -183,6 +200,8 @@ impl Track {
             Stage::Decode => messages.iter().for_each(|message| _ = black_box(decode(message))),
             Stage::Orders => messages.iter().for_each(|message| self.track(message, false)),
             Stage::Books => messages.iter().for_each(|message| self.track(message, true)),
+            Stage::OrdersAhead => self.track_groups(messages, false),
+            Stage::BooksAhead => self.track_groups(messages, true),
             _ => messages.iter().for_each(|message| self.route(message)),
         }
     }
@@ -192,8 +211,8 @@ impl Track {
     pub fn take_one(&mut self, message: &[u8]) {
         match self.stage {
             Stage::Decode => _ = black_box(decode(message)),
-            Stage::Orders => self.track(message, false),
-            Stage::Books => self.track(message, true),
+            Stage::Orders | Stage::OrdersAhead => self.track(message, false),
+            Stage::Books | Stage::BooksAhead => self.track(message, true),
             _ => self.route(message),
         }
     }
@@ -209,14 +228,47 @@ impl Track {
         black_box(self.partition.message(self.sequence, 0, message));
     }
 
+    /// Takes messages in groups: what all of a group will touch is fetched before.
+    fn track_groups(&mut self, messages: &Messages, books: bool) {
+        let (mut ahead, mut messages) = (messages.iter(), messages.iter());
+        loop {
+            let mut orders = [(0, 0); GROUP];
+            let mut count = 0;
+            for (order, message) in orders.iter_mut().zip(&mut ahead) {
+                // They stand in the same place in all messages about orders; in others something else does.
+                *order = order_of(message).unwrap_or_default();
+                self.orders.prefetch(order.0, order.1);
+                count += 1;
+            }
+            if books {
+                self.fetch_books(&orders[..count]);
+            }
+            messages.by_ref().take(count).for_each(|message| self.track(message, books));
+            if count < GROUP {
+                break;
+            }
+        }
+    }
+
+    /// Both sides of each order's book: a new order's side is only in its message.
+    fn fetch_books(&self, orders: &[(u16, u64)]) {
+        for levels in [false, true] {
+            for (locate, _) in orders {
+                let book = &self.books[usize::from(*locate)];
+                [Side::Bid, Side::Ask].into_iter().for_each(|side| book.prefetch(&self.levels, side, levels));
+            }
+        }
+    }
+
     #[inline]
     fn track(&mut self, message: &[u8], books: bool) {
         let Ok((event, _)) = decode(message) else { return };
         let book = &mut self.books[usize::from(event.locate)];
         match event.action {
             Action::Add => {
-                let order = Order { price: event.price, size: event.size, side: event.side, in_book: books };
-                Self::add(&mut self.orders, &mut self.levels, book, event.locate, event.order_ref, order, books);
+                let (price, size, locate, side) = (event.price, event.size, event.locate, event.side);
+                let order = Order { price, size, locate, side, in_book: books };
+                Self::add(&mut self.orders, &mut self.levels, book, event.order_ref, order, books);
             }
             Action::Execute | Action::ExecuteAtPrice | Action::Cancel => {
                 if let Some(order) = self.orders.reduce(event.locate, event.order_ref, event.size)
@@ -232,7 +284,7 @@ impl Track {
                 }
                 if event.action == Action::Replace {
                     let order = Order { price: event.price, size: event.size, ..old };
-                    Self::add(&mut self.orders, &mut self.levels, book, event.locate, event.second_ref, order, books);
+                    Self::add(&mut self.orders, &mut self.levels, book, event.second_ref, order, books);
                 }
             }
             _ => (),
@@ -243,17 +295,17 @@ impl Track {
     }
 
     #[inline]
-    fn add(
-        orders: &mut Orders,
-        levels: &mut Levels,
-        book: &mut Book,
-        locate: u16,
-        reference: u64,
-        order: Order,
-        books: bool,
-    ) {
-        if order.size > 0 && orders.put(locate, reference, order).is_ok() && books {
+    fn add(orders: &mut Orders, levels: &mut Levels, book: &mut Book, reference: u64, order: Order, books: bool) {
+        if order.size > 0 && orders.put(reference, order).is_ok() && books {
             book.add(levels, order.side, order.price, order.size).expect("the pool is made for the day");
         }
     }
+}
+
+/// The locate and the reference of a message about an order.
+#[inline]
+fn order_of(message: &[u8]) -> Option<(u16, u64)> {
+    let locate = message.get(1..)?.first_chunk()?;
+    let reference = message.get(11..)?.first_chunk()?;
+    Some((u16::from_be_bytes(*locate), u64::from_be_bytes(*reference)))
 }

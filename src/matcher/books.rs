@@ -140,8 +140,8 @@ impl Shard {
         while place > to && spent < self.places_left {
             place -= 1;
             spent += 1;
-            let Some((locate, order)) = self.orders.at(place) else { continue };
-            let symbol = self.symbols.by_locate(locate);
+            let Some(order) = self.orders.at(place) else { continue };
+            let symbol = self.symbols.by_locate(order.locate);
             if order.in_book || symbol == NONE || !self.symbols.get(symbol).is_building {
                 continue;
             }

@@ -71,8 +71,8 @@ impl Shard {
             }
             return;
         }
-        let order = Order { price: event.price, size: event.size, side, in_book: false };
-        let Ok((old, order)) = self.orders.put(event.locate, reference, order) else { return self.refuse_order() };
+        let order = Order { price: event.price, size: event.size, locate: event.locate, side, in_book: false };
+        let Ok((old, order)) = self.orders.put(reference, order) else { return self.refuse_order() };
         let state = self.symbols.get_mut(symbol);
         let levels = &mut self.levels;
         let fits = !state.has_book || {

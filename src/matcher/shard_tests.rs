@@ -124,8 +124,8 @@ fn inputs() -> impl Strategy<Value = Vec<Input>> {
 fn check_books(shard: &mut Shard) {
     let mut expected: BTreeMap<(u32, bool, i64), u64> = BTreeMap::new();
     for place in 0..shard.orders.places() {
-        let Some((locate, order)) = shard.orders.at(place).map(|(locate, order)| (locate, *order)) else { continue };
-        let symbol = shard.symbols.by_locate(locate);
+        let Some(order) = shard.orders.at(place).copied() else { continue };
+        let symbol = shard.symbols.by_locate(order.locate);
         let state = shard.symbols.get(symbol);
         assert!(order.in_book == state.has_book || state.is_building, "{order:?} of {}", state.name);
         if order.in_book {
