@@ -10,27 +10,33 @@
 //!
 //! Orders and books of a day are far larger than any cache, and each step's address is known only from the one before.
 //! Nothing is reordered: whoever pushes flushes before anything else is given to the shard.
+//!
+//! Tried and dropped: groups of 8, 16 and 32 events, looked at in the ring's slots without a copy, a group's fetches all before
+//! its first event. Without books the same (63 to 75 ns a message of a generated day, as with this queue); with books for all
+//! 137 to 206 ns where this queue takes 111 to 120: there is too little time between one stage of a group and the next.
 
 use super::shard::{Outputs, Shard};
-use crate::model::MarketEvent;
+use crate::model::{Action, MarketEvent};
 
 /// Events that wait. A power of two.
 const AHEAD: usize = 16;
-/// An event that came so many pushes ago has its symbol's first line there, and
+/// An event behind which so many were pushed has its symbol's first line there, and
 const SIDE: usize = 5;
 /// so many, the head of its side.
 const LEVELS: usize = 10;
 
 /// Events on their way into a shard, in order.
 pub struct Ahead {
-    waiting: [Option<MarketEvent>; AHEAD],
-    /// Pushes so far.
+    waiting: [MarketEvent; AHEAD],
+    /// Events given to the shard so far,
+    given: usize,
+    /// and pushed.
     pushed: usize,
 }
 
 impl Default for Ahead {
     fn default() -> Ahead {
-        Ahead { waiting: [None; AHEAD], pushed: 0 }
+        Ahead { waiting: [const { MarketEvent::new(Action::Clock) }; AHEAD], given: 0, pushed: 0 }
     }
 }
 
@@ -38,29 +44,42 @@ impl Ahead {
     /// Takes an event in, and gives the shard the one that has waited long enough.
     #[inline]
     pub fn push(&mut self, event: &MarketEvent, shard: &mut Shard, out: &mut impl Outputs) {
-        let at = self.pushed % AHEAD;
-        self.pushed = self.pushed.wrapping_add(1);
-        if let Some(due) = &self.waiting[at] {
-            shard.event(due, out);
+        if self.waiting() == AHEAD {
+            self.give(shard, out);
         }
-        self.waiting[at] = Some(*event);
+        self.waiting[self.pushed % AHEAD] = *event;
+        self.pushed += 1;
         shard.prefetch(event);
-        if let Some(event) = &self.waiting[at.wrapping_sub(SIDE) % AHEAD] {
-            shard.prefetch_book(event, false);
-        }
-        if let Some(event) = &self.waiting[at.wrapping_sub(LEVELS) % AHEAD] {
-            shard.prefetch_book(event, true);
+        if shard.keeps_books() {
+            self.prefetch_book(SIDE, false, shard);
+            self.prefetch_book(LEVELS, true, shard);
         }
     }
 
     /// Gives the shard all that wait.
     #[inline]
     pub fn flush(&mut self, shard: &mut Shard, out: &mut impl Outputs) {
-        for later in 0..AHEAD {
-            if let Some(event) = self.waiting[self.pushed.wrapping_add(later) % AHEAD].take() {
-                shard.event(&event, out);
-            }
+        while self.waiting() > 0 {
+            self.give(shard, out);
         }
-        self.pushed = 0;
+    }
+
+    #[inline]
+    fn waiting(&self) -> usize {
+        self.pushed - self.given
+    }
+
+    #[inline]
+    fn give(&mut self, shard: &mut Shard, out: &mut impl Outputs) {
+        shard.event(&self.waiting[self.given % AHEAD], out);
+        self.given += 1;
+    }
+
+    /// For the event behind which `behind` others wait, if there is one.
+    #[inline]
+    fn prefetch_book(&self, behind: usize, levels: bool, shard: &Shard) {
+        if self.waiting() > behind {
+            shard.prefetch_book(&self.waiting[(self.pushed - 1 - behind) % AHEAD], levels);
+        }
     }
 }

@@ -199,6 +199,9 @@ impl Shard {
     /// Takes an event. [`Self::room`] is not 0.
     #[inline(always)]
     pub fn event(&mut self, event: &MarketEvent, out: &mut impl Outputs) {
+        if event.action == Action::Trade && self.is_quiet(event) {
+            return;
+        }
         self.counts.events += 1;
         self.note(event);
         if event.ts_event > self.moment.feed_time {
@@ -211,22 +214,26 @@ impl Shard {
         if symbol == NONE || !is_about_a_symbol(event.action) {
             return self.general(event, self.moment, out);
         }
-        let job = self.symbols.get(symbol).job;
-        match job {
-            NONE if event.action == Action::Trade && self.is_quiet(symbol, event.price) => (),
+        match self.symbols.get(symbol).job {
             NONE => self.apply(symbol, event, self.moment, out),
-            _ => self.wait(job, Work::Event(*event)),
+            job => self.wait(job, Work::Event(*event)),
         }
     }
 
-    /// True for a print that fires nothing and ends no gap; it is noted then. [`Self::apply`] would do the same with three
-    /// times the instructions.
-    #[inline]
-    fn is_quiet(&mut self, symbol: u32, price: i64) -> bool {
-        let state = self.symbols.get_mut(symbol);
-        let quiet = !state.is_triggered(0, price) && state.after_gap & 1 == 0 && state.epoch == self.moment.epoch;
+    /// True for a print that fires nothing, ends no gap and lets nothing expire, while nothing waits that it would have to wait
+    /// behind; it is noted then. The rest of [`Self::event`] would do the same with four times the instructions.
+    #[inline(always)]
+    fn is_quiet(&mut self, event: &MarketEvent) -> bool {
+        let Some(state) = self.symbols.at_locate(event.locate) else { return false };
+        let quiet = !state.is_triggered(0, event.price)
+            && state.is_calm(self.moment.epoch)
+            && event.ts_event < self.next_expiry
+            && !self.held.has_barrier();
         if quiet {
-            state.note_last(price);
+            state.note_last(event.price);
+            self.moment.sequence = self.moment.sequence.max(event.sequence);
+            self.moment.feed_time = self.moment.feed_time.max(event.ts_event);
+            self.counts.events += 1;
             self.counts.prints += 1;
         }
         quiet
@@ -234,9 +241,12 @@ impl Shard {
 
     /// Has fetched what an event that comes soon will begin with: its order's place and its symbol's first line.
     #[inline]
-    pub fn prefetch(&self, event: &MarketEvent) {
+    pub(super) fn prefetch(&self, event: &MarketEvent) {
         if changes_book(event.action) {
             self.orders.prefetch(event.locate, event.order_ref);
+            if event.action == Action::Replace {
+                self.orders.prefetch(event.locate, event.second_ref);
+            }
         }
         let symbol = self.symbols.by_locate(event.locate);
         if symbol != NONE {
@@ -244,10 +254,16 @@ impl Shard {
         }
     }
 
-    /// Has fetched what it goes on with, when [`Self::prefetch`] has had its effect: the side of the book; with `tail`,
+    /// True while some symbol has a book.
+    #[inline]
+    pub(super) fn keeps_books(&self) -> bool {
+        self.books_kept > 0
+    }
+
+    /// Has fetched what it goes on with, when [`Self::prefetch`] has had its effect: the side of the book; with `levels`,
     /// when that too is there, the best levels of it.
     #[inline]
-    pub fn prefetch_book(&self, event: &MarketEvent, tail: bool) {
+    pub(super) fn prefetch_book(&self, event: &MarketEvent, levels: bool) {
         let symbol = self.symbols.by_locate(event.locate);
         if symbol == NONE || !changes_book(event.action) || !self.symbols.get(symbol).has_book {
             return;
@@ -257,7 +273,7 @@ impl Shard {
             _ => self.orders.peek_side(event.locate, event.order_ref),
         };
         if let Some(side) = side {
-            self.symbols.get(symbol).book.prefetch(&self.levels, side, tail);
+            self.symbols.get(symbol).book.prefetch(&self.levels, side, levels);
         }
     }
 

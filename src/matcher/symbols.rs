@@ -73,9 +73,8 @@ pub struct SymbolState {
     pub epoch: u32,
     /// Its place among the jobs while it is being fired, else [`NONE`].
     pub job: u32,
-    /// Price of the last print, where there was one.
+    /// Price of the last print, [`NO_PRICE`] before the first.
     last: i64,
-    has_last: bool,
     /// Bit per signal: not updated since the last unfilled gap.
     pub after_gap: u8,
     /// Some rule watches bid, ask or mid: then it has a book.
@@ -110,8 +109,7 @@ impl SymbolState {
             book: Book::default(),
             epoch: 0,
             job: NONE,
-            last: 0,
-            has_last: false,
+            last: NO_PRICE,
             after_gap: 0,
             watches_book: false,
             is_known: false,
@@ -130,7 +128,6 @@ impl SymbolState {
     #[inline]
     pub fn note_last(&mut self, price: i64) {
         self.last = price;
-        self.has_last = true;
     }
 
     /// True while a rule on `last` has not seen a value yet.
@@ -149,11 +146,17 @@ impl SymbolState {
     pub fn value(&self, signal: Signal) -> Option<i64> {
         let best = |side| Some(self.best[side as usize]).filter(|price| *price != NO_PRICE);
         match signal {
-            Signal::Last => self.has_last.then_some(self.last),
+            Signal::Last => Some(self.last).filter(|price| *price != NO_PRICE),
             Signal::Bid => best(Side::Bid),
             Signal::Ask => best(Side::Ask),
             Signal::Mid => Some(midpoint(best(Side::Bid)?, best(Side::Ask)?)),
         }
+    }
+
+    /// True when it is not held and has missed no print in any of so many gaps.
+    #[inline]
+    pub fn is_calm(&self, epoch: u32) -> bool {
+        self.job == NONE && self.epoch == epoch && self.after_gap & 1 << Signal::Last as u8 == 0
     }
 
     /// True when a value of this signal reaches some entry.
@@ -219,6 +222,13 @@ impl Symbols {
         self.by_locate[usize::from(locate)]
     }
 
+    /// The symbol of a locate, if there is one.
+    #[inline]
+    pub fn at_locate(&mut self, locate: u16) -> Option<&mut SymbolState> {
+        let number = self.by_locate(locate);
+        self.states.get_mut(number as usize)
+    }
+
     /// How many.
     pub fn count(&self) -> u32 {
         self.states.len() as u32
@@ -273,7 +283,7 @@ impl Symbols {
     pub fn begin_session(&mut self, session: [u8; 10], sequence: u64) -> usize {
         self.by_locate.fill(NONE);
         for state in &mut self.states {
-            state.has_last = false;
+            state.last = NO_PRICE;
             state.book = Book::default();
             state.best = [NO_PRICE; 2];
             state.is_known = false;
