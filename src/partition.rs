@@ -125,7 +125,7 @@ impl<S: Shards> Partition<S> {
         let mut route = self.routes[locate];
         if let Some(name) = name {
             if route.shard == UNBOUND {
-                match self.bind(&event, name) {
+                match self.bind(event.locate, name) {
                     Some(bound) => route = bound,
                     None => return false,
                 }
@@ -157,12 +157,12 @@ impl<S: Shards> Partition<S> {
     }
 
     #[cold]
-    fn bind(&mut self, event: &MarketEvent, name: Symbol) -> Option<Route> {
+    fn bind(&mut self, locate: u16, name: Symbol) -> Option<Route> {
         let shard = name.shard(self.told.len());
-        let define = MarketEvent { locate: event.locate, second_ref: name.0, ..MarketEvent::new(Action::Define) };
+        let define = MarketEvent { locate, second_ref: name.0, ..MarketEvent::new(Action::Define) };
         let route = Route { symbol: name, shard: shard as u16 };
         self.shards.send(shard, &define).then(|| {
-            self.routes[usize::from(event.locate)] = route;
+            self.routes[usize::from(locate)] = route;
             route
         })
     }

@@ -33,7 +33,8 @@ pub enum ItchError {
 ///
 /// `ts_event` is the stamp in ns since midnight. `sequence` and `ts_recv` are not in a message: they stay 0. Types that
 /// touch no book, print, status or session become a `Clock`: of them only the time counts here.
-#[inline]
+// Always: out of line the event is written field by field and read again by halves of it, for which the loads wait.
+#[inline(always)]
 pub fn decode(message: &[u8]) -> Result<(MarketEvent, Option<Symbol>), ItchError> {
     let &kind = message.first().ok_or(ItchError::WrongLength)?;
     match kind {
