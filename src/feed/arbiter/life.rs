@@ -28,12 +28,12 @@ impl Arbiter {
         }
     }
 
-    /// Passes on the end of the session once all before it is given out.
+    /// Passes on the end of the session once all before it is given out. Where messages came behind it all the same, it is behind them.
     pub(super) fn tell_end<D: Downstream>(&mut self, down: &mut D) {
         if let Some((next, false)) = self.ended
             && self.expected >= next
             && !self.owes()
-            && down.end_of_session(next)
+            && down.end_of_session(self.expected)
         {
             self.ended = Some((next, true));
         }
