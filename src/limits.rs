@@ -94,7 +94,7 @@ pub const FIRINGS_PER_CYCLE: usize = 80;
 pub const STORM_SLICE: usize = 16;
 /// Rule slots that a walk (list, remove all of a user) looks at per duty cycle.
 pub const WALK_PER_CYCLE: usize = 1_024;
-/// Places of the order table (32 bytes each) that a shard looks at per duty cycle while it builds books: some 10 us.
+/// Places of the order table (24 bytes each) that a shard looks at per duty cycle while it builds books: some 10 us.
 pub const BOOK_PLACES_PER_CYCLE: usize = 4_096;
 /// To put an order into a book costs as much as to look at so many places.
 pub const PLACES_PER_BOOKED_ORDER: usize = 16;
@@ -130,7 +130,7 @@ pub const ANSWERS_HELD_MAX: usize = 1 << 15;
 /// Slots of an alert ring. In a storm it is full, and the alerts of other symbols wait behind all of it: some 170 ns a slot. (With
 /// 2^14 they waited 4.5 ms at p99.) And a short one stays in the cache.
 pub const ALERT_RING: usize = 1 << 10;
-/// Alerts or outcomes that a shard holds back at most when a ring is full: what one duty cycle can make.
+/// Alerts that a shard holds back at most when their ring is full: what one duty cycle can make.
 pub const PENDING_MAX: usize = 512;
 /// Events and commands of symbols that are being fired which a shard may hold back.
 pub const HELD_MAX: usize = 1 << 15;
@@ -305,6 +305,8 @@ const _: () = assert!(APPLIED_RING.is_power_of_two() && ALERT_RING.is_power_of_t
 // A rule of a chunk has 16 bits for its account, and an archive 31 for a distance.
 const _: () = assert!(SNAPSHOT_CHUNK <= 1 << 16);
 const _: () = assert!(JOURNAL_RING.is_power_of_two() && APPLIED_PER_CYCLE <= JOURNAL_RING);
+// With as many outcomes as commands under way the ring is not full: only walks can fill it.
+const _: () = assert!(RULE_RING <= APPLIED_RING && ALERTS_PER_CYCLE <= ALERT_RING);
 const _: () = assert!(EVENTS_PER_CYCLE <= MARKET_RING && COMMANDS_PER_CYCLE <= RULE_RING);
 const _: () = assert!(HELD_MAX > EVENTS_PER_CYCLE + COMMANDS_PER_CYCLE);
 const _: () = assert!(STREAMS_MAX <= u16::MAX as usize + 1);

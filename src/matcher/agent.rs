@@ -1,15 +1,17 @@
 //! A shard between its rings.
 //!
-//! What the shard says goes straight to a ring; what finds that full waits in a pending queue, which holds what one duty cycle
-//! can make, and while something waits the shard takes nothing. So a full ring stops the shard, the shard's full market ring
-//! stops the feed, and nothing is lost or waited for in a loop.
+//! What the shard says goes straight to a ring; what finds that full waits in a pending queue. While an alert waits the shard takes
+//! nothing; while an outcome waits it takes events, but no commands, and no walk goes on: prices do not wait for a disk. So a full
+//! ring stops the shard, the shard's full market ring stops the feed, and nothing is lost or waited for in a loop.
 
 use std::collections::VecDeque;
 
 use super::ahead::Ahead;
 use super::shard::{Outputs, Shard, ShardCounts};
 use crate::agent::Agent;
-use crate::limits::{COMMANDS_PER_CYCLE, EVENTS_PER_CYCLE, FIRINGS_PER_CYCLE, PENDING_MAX, STANDINGS_PER_SLICE};
+use crate::limits::{
+    COMMANDS_PER_CYCLE, EVENTS_PER_CYCLE, FIRINGS_PER_CYCLE, PENDING_MAX, RULE_RING, STANDINGS_PER_SLICE,
+};
 use crate::model::{Alert, Applied, Command, MarketEvent, Nanos, RuleCommand};
 use crate::ring::{Receiver, Sender};
 use crate::sys::clock::Clock;
@@ -19,6 +21,8 @@ use crate::sys::memory::reserved;
 /// since the budget is charged for the other; the end of a walk; and where a slice of the symbols stands.
 const TOLD_MAX: usize = EVENTS_PER_CYCLE + 2 * COMMANDS_PER_CYCLE + 2 * FIRINGS_PER_CYCLE + 1 + STANDINGS_PER_SLICE;
 const _: () = assert!(PENDING_MAX >= TOLD_MAX);
+/// Outcomes that may wait: those of commands that were taken before, as many as control has under way, and of one duty cycle.
+const OUTCOMES_MAX: usize = RULE_RING + PENDING_MAX;
 
 /// The rings of a shard.
 pub struct MatcherRings {
@@ -48,17 +52,23 @@ pub struct MatcherAgent {
 struct Way<T> {
     ring: Sender<T>,
     pending: VecDeque<T>,
+    pending_max: usize,
 }
 
 impl<T: Copy> Way<T> {
-    fn new(ring: Sender<T>) -> Way<T> {
-        Way { ring, pending: reserved(PENDING_MAX).into() }
+    fn new(ring: Sender<T>, pending_max: usize) -> Way<T> {
+        Way { ring, pending: reserved(pending_max).into(), pending_max }
+    }
+
+    /// True when the ring is full and something waits for it.
+    fn is_held_up(&self) -> bool {
+        !self.pending.is_empty()
     }
 
     #[inline]
     fn send(&mut self, value: &T) {
         if !self.pending.is_empty() || !self.ring.send(*value) {
-            debug_assert!(self.pending.len() < PENDING_MAX, "more was told than there was room for");
+            debug_assert!(self.pending.len() < self.pending_max, "more was told than there was room for");
             self.pending.push_back(*value);
         }
     }
@@ -93,6 +103,11 @@ impl Outputs for Out {
     }
 
     #[inline]
+    fn takes_walks(&self) -> bool {
+        !self.applied.is_held_up()
+    }
+
+    #[inline]
     fn now(&self) -> Nanos {
         self.clock.now()
     }
@@ -102,7 +117,8 @@ impl MatcherAgent {
     /// Shard number `number` between its rings.
     pub fn new(number: usize, shard: Shard, rings: MatcherRings, clock: Clock) -> MatcherAgent {
         let MatcherRings { market, rules, alerts, applied } = rings;
-        let out = Out { alerts: Way::new(alerts), told: 0, applied: Way::new(applied), clock };
+        let (alerts, applied) = (Way::new(alerts, PENDING_MAX), Way::new(applied, OUTCOMES_MAX));
+        let out = Out { alerts, told: 0, applied, clock };
         let (name, commands) = (format!("matcher-{number}"), Vec::with_capacity(COMMANDS_PER_CYCLE));
         MatcherAgent { name, shard, ahead: Ahead::default(), market, rules, commands, out }
     }
@@ -110,11 +126,6 @@ impl MatcherAgent {
     /// What the shard counted so far.
     pub fn counts(&self) -> ShardCounts {
         self.shard.counts()
-    }
-
-    /// True when a ring is full and something waits for it.
-    fn is_held_up(&self) -> bool {
-        !self.out.alerts.pending.is_empty() || !self.out.applied.pending.is_empty()
     }
 }
 
@@ -125,9 +136,10 @@ impl Agent for MatcherAgent {
 
     fn do_work(&mut self, _now: Nanos) -> usize {
         let mut work = self.out.alerts.flush() + self.out.applied.flush();
-        if self.is_held_up() {
+        if self.out.alerts.is_held_up() {
             return work;
         }
+        let takes_commands = !self.out.applied.is_held_up();
         let (shard, out) = (&mut self.shard, &mut self.out);
         work += shard.step(FIRINGS_PER_CYCLE, out);
         if shard.room() > EVENTS_PER_CYCLE {
@@ -135,7 +147,7 @@ impl Agent for MatcherAgent {
             work += self.market.drain(EVENTS_PER_CYCLE, |event| ahead.push(event, shard, out));
             ahead.flush(shard, out);
         }
-        if shard.room() > COMMANDS_PER_CYCLE && shard.walk_room() >= COMMANDS_PER_CYCLE {
+        if takes_commands && shard.room() > COMMANDS_PER_CYCLE && shard.walk_room() >= COMMANDS_PER_CYCLE {
             let commands = &mut self.commands;
             commands.clear();
             work += self.rules.drain(COMMANDS_PER_CYCLE, |command| commands.push(*command));
@@ -157,7 +169,8 @@ impl Agent for MatcherAgent {
     fn close(&mut self, _now: Nanos) -> bool {
         self.out.alerts.flush();
         self.out.applied.flush();
-        !self.is_held_up() && self.shard.is_idle() && self.market.is_empty() && self.rules.is_empty()
+        let is_held_up = self.out.alerts.is_held_up() || self.out.applied.is_held_up();
+        !is_held_up && self.shard.is_idle() && self.market.is_empty() && self.rules.is_empty()
     }
 }
 
@@ -165,14 +178,14 @@ impl Agent for MatcherAgent {
 mod tests {
     use super::*;
     use crate::matcher::shard::ShardLimits;
-    use crate::model::{Action, AlertKind, Outcome, RuleKey, Symbol};
+    use crate::model::{Action, AlertKind, Comparison, Outcome, Price, RuleKey, RuleSpec, Signal, Symbol};
     use crate::ring::ring;
 
     struct House {
         market: Sender<MarketEvent>,
         rules: Sender<RuleCommand>,
         applied: Receiver<Applied>,
-        _alerts: Receiver<Alert>,
+        alerts: Receiver<Alert>,
         agent: MatcherAgent,
     }
 
@@ -189,7 +202,7 @@ mod tests {
         let (applied, applied_end) = ring(64, nothing);
         let rings = MatcherRings { market: market_end, rules: rules_end, alerts, applied };
         let agent = MatcherAgent::new(0, Shard::new(ShardLimits::growing()), rings, Clock::simulated(1));
-        let mut house = House { market, rules, applied: applied_end, _alerts: alerts_end, agent };
+        let mut house = House { market, rules, applied: applied_end, alerts: alerts_end, agent };
         let symbol: Symbol = "AA".parse().unwrap();
         house.market(MarketEvent::new(Action::Session).with_session(*b"S000000001"));
         house.market(MarketEvent { locate: 1, second_ref: symbol.0, ..MarketEvent::new(Action::Define) });
@@ -199,6 +212,44 @@ mod tests {
 
     fn print(sequence: u64) -> MarketEvent {
         MarketEvent { locate: 1, sequence, price: 60, size: 1, ..MarketEvent::new(Action::Trade) }
+    }
+
+    /// Prices do not wait for who is slow to take outcomes.
+    #[test]
+    fn rules_fire_while_outcomes_wait_and_no_walk_or_command_goes_on() {
+        const RULES: u32 = 100;
+        let mut house = house();
+        let key = |account, slot| RuleKey { user: 1, symbol: "AA".parse().unwrap(), slot, account };
+        let spec = |threshold| RuleSpec::new(Signal::Last, Comparison::Below, Price(threshold));
+        let take = |house: &mut House, what: Command| {
+            assert!(house.rules.send(command(what)));
+            house.agent.do_work(0);
+        };
+        for slot in 0..RULES {
+            take(&mut house, Command::Set(key(1, slot), spec(1)));
+            house.applied.drain(64, |_| ());
+        }
+        take(&mut house, Command::Set(key(2, 0), spec(50)));
+        take(&mut house, Command::RemoveUser { account: 1, user: 1 });
+        (0..10).for_each(|_| _ = house.agent.do_work(0));
+        take(&mut house, Command::Set(key(3, 0), spec(1)));
+        house.alerts.drain(64, |_| ());
+        house.market(MarketEvent { price: 40, ..print(2) });
+        house.agent.do_work(0);
+        let mut fired = vec![];
+        house.alerts.drain(64, |alert| fired.push((alert.kind, alert.key.account)));
+        assert_eq!(fired, [(AlertKind::Alert, 2)]);
+        let mut told = vec![];
+        for _ in 0..20 {
+            house.applied.drain(64, |applied| told.push(applied.outcome));
+            house.agent.do_work(0);
+            house.alerts.drain(64, |_| ());
+        }
+        let removed = told.iter().filter(|outcome| matches!(outcome, Outcome::UserRuleRemoved { .. })).count();
+        assert_eq!(removed, RULES as usize);
+        let ends =
+            told.iter().rev().take(2).filter(|outcome| matches!(outcome, Outcome::UserRemoved { count: 100 })).count();
+        assert_eq!((ends, told.len()), (1, RULES as usize + 3));
     }
 
     impl House {

@@ -89,11 +89,12 @@ pub struct Held {
 }
 
 impl Held {
-    /// Room for `capacity` pieces of work, and for a job a symbol.
-    pub fn new(capacity: usize, jobs_max: usize) -> Held {
+    /// Room for `capacity` pieces of work, and for a job a symbol; `fixed`: reserved at once.
+    pub fn new(capacity: usize, jobs_max: usize, fixed: bool) -> Held {
+        let at_once = if fixed { capacity } else { 0 };
         Held {
-            slab: reserved(capacity),
-            free: reserved(capacity),
+            slab: reserved(at_once),
+            free: reserved(at_once),
             capacity,
             jobs: reserved(jobs_max),
             jobs_free: reserved(jobs_max),

@@ -37,6 +37,10 @@ pub trait Outputs {
     fn alert(&mut self, alert: &Alert);
     /// Answers a command.
     fn applied(&mut self, applied: &Applied);
+    /// False while outcomes wait to be taken: then no walk makes more of them.
+    fn takes_walks(&self) -> bool {
+        true
+    }
     /// UTC now, asked only when something fires; 0 offline.
     fn now(&self) -> Nanos;
 }
@@ -144,7 +148,7 @@ impl Shard {
             expiries: Ladder::default(),
             next_expiry: Nanos::MAX,
             follows_journal: false,
-            held: Held::new(HELD_MAX, symbols_max),
+            held: Held::new(HELD_MAX, symbols_max, fixed),
             walks: Walks::default(),
             standings: Standings::new(symbols_max),
             builds: Builds::new(symbols_max),

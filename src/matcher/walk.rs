@@ -52,6 +52,9 @@ impl Shard {
 
     /// Goes on with the first walk, [`WALK_PER_CYCLE`] places at most and within the budget.
     pub(super) fn walk(&mut self, out: &mut impl Outputs) {
+        if !out.takes_walks() {
+            return;
+        }
         let Some(mut walk) = self.walks.waiting.pop_front() else { return };
         let end = walk.place.saturating_add(WALK_PER_CYCLE).min(self.rules.places());
         while walk.place < end && self.budget > 0 && !walk.is_full() {

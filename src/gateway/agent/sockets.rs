@@ -66,7 +66,11 @@ impl GatewayAgent {
     /// Looks at those who were woken: reads what they may have said, sends what they are owed.
     pub(super) fn serve(&mut self, now: Nanos) -> usize {
         let mut work = 0;
-        for _ in 0..self.waking.count().min(limits::CONNECTIONS_PER_CYCLE) {
+        // Each that was woken once at most, and of those that want something a bounded number.
+        for _ in 0..self.waking.count() {
+            if work >= limits::CONNECTIONS_PER_CYCLE {
+                break;
+            }
             let Some(place) = self.waking.next() else { break };
             if self.peers[place].as_ref().is_some_and(Peer::is_to_be_read) {
                 work += 1;
@@ -219,7 +223,7 @@ impl GatewayAgent {
                     Some(violation) => {
                         self.counts.violations += 1;
                         peer.client.cut(&violation.to_string(), now);
-                        self.send(place, now);
+                        self.waking.wake(place);
                     }
                     None => peer.client.beat(&self.logs, now),
                 },

@@ -68,8 +68,10 @@ impl Waking {
     pub(super) fn wake_readers(&mut self, audience: Audience) {
         match audience {
             Audience::Nobody => {}
+            // Who the alert is for comes first.
             Audience::Account(account) => {
-                [DROP_COPY, stream_of(account)].into_iter().for_each(|of| self.wake_stream(of))
+                self.wake_stream(stream_of(account));
+                self.wake_stream(DROP_COPY);
             }
             Audience::Everyone => (0..self.readers.len()).for_each(|of| self.wake_stream(of)),
         }
@@ -77,9 +79,11 @@ impl Waking {
 
     #[inline]
     fn wake_stream(&mut self, stream: usize) {
-        let Some(readers) = self.readers.get(stream) else { return };
-        for at in 0..readers.len() {
-            self.wake(self.readers[stream][at]);
+        let Waking { queue, is_queued, readers, .. } = self;
+        for place in readers.get(stream).into_iter().flatten() {
+            if !std::mem::replace(&mut is_queued[*place], true) {
+                queue.push_back(*place);
+            }
         }
     }
 }
@@ -100,12 +104,12 @@ mod tests {
             waking.enter(place, stream);
         }
         waking.wake(2);
-        assert_eq!(woken(&mut waking, Audience::Account(7)), [2, 1, 0]);
+        assert_eq!(woken(&mut waking, Audience::Account(7)), [2, 0, 1]);
         assert_eq!(woken(&mut waking, Audience::Account(9)), [1]);
         assert!(woken(&mut waking, Audience::Nobody).is_empty());
         waking.leave(0);
         waking.leave(4);
-        assert_eq!(woken(&mut waking, Audience::Account(7)), [1, 2]);
+        assert_eq!(woken(&mut waking, Audience::Account(7)), [2, 1]);
         assert_eq!(woken(&mut waking, Audience::Everyone), [1, 2, 3]);
         assert_eq!(waking.count(), 0);
     }
