@@ -6,11 +6,11 @@
 
 use std::collections::VecDeque;
 
-use super::ahead::Ahead;
+use super::ahead::{AHEAD, Ahead};
 use super::shard::{Outputs, Shard, ShardCounts};
 use crate::agent::Agent;
 use crate::limits::{
-    COMMANDS_PER_CYCLE, EVENTS_PER_CYCLE, FIRINGS_PER_CYCLE, PENDING_MAX, RULE_RING, STANDINGS_PER_SLICE,
+    COMMANDS_PER_CYCLE, EVENTS_PER_CYCLE, FIRINGS_KEPT, FIRINGS_PER_CYCLE, PENDING_MAX, RULE_RING, STANDINGS_PER_SLICE,
 };
 use crate::model::{Alert, Applied, Command, MarketEvent, Nanos, RuleCommand};
 use crate::ring::{Receiver, Sender};
@@ -144,8 +144,17 @@ impl Agent for MatcherAgent {
         work += shard.step(FIRINGS_PER_CYCLE, out);
         if shard.room() > EVENTS_PER_CYCLE {
             let ahead = &mut self.ahead;
-            work += self.market.drain(EVENTS_PER_CYCLE, |event| ahead.push(event, shard, out));
+            let mut taken = 0;
+            // An event that found no budget left would be worked off as a storm is: by turns, a slice a cycle.
+            while taken < EVENTS_PER_CYCLE && shard.firings_left() >= FIRINGS_KEPT {
+                let count = self.market.drain(AHEAD, |event| ahead.push(event, shard, out));
+                taken += count;
+                if count < AHEAD {
+                    break;
+                }
+            }
             ahead.flush(shard, out);
+            work += taken;
         }
         if takes_commands && shard.room() > COMMANDS_PER_CYCLE && shard.walk_room() >= COMMANDS_PER_CYCLE {
             let commands = &mut self.commands;
@@ -237,8 +246,8 @@ mod tests {
         house.market(MarketEvent { price: 40, ..print(2) });
         house.agent.do_work(0);
         let mut fired = vec![];
-        house.alerts.drain(64, |alert| fired.push((alert.kind, alert.key.account)));
-        assert_eq!(fired, [(AlertKind::Alert, 2)]);
+        house.alerts.drain(64, |alert| fired.extend((alert.kind == AlertKind::Alert).then_some(alert.key.account)));
+        assert_eq!(fired, [2]);
         let mut told = vec![];
         for _ in 0..20 {
             house.applied.drain(64, |applied| told.push(applied.outcome));

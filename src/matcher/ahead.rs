@@ -19,7 +19,7 @@ use super::shard::{Outputs, Shard};
 use crate::model::{Action, MarketEvent};
 
 /// Events that wait. A power of two.
-const AHEAD: usize = 16;
+pub const AHEAD: usize = 16;
 /// An event behind which so many were pushed has its symbol's first line there, and
 const SIDE: usize = 5;
 /// so many, the head of its side.

@@ -178,6 +178,12 @@ impl Shard {
         self.held.room()
     }
 
+    /// Ladder entries that may still be worked off in this step.
+    #[inline]
+    pub fn firings_left(&self) -> usize {
+        self.budget
+    }
+
     /// True when nothing waits: no symbol is being fired, no book built, no walk is under way.
     pub fn is_idle(&self) -> bool {
         self.held.is_idle() && !self.held.has_barrier() && self.walks.is_empty()
