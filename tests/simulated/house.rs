@@ -169,8 +169,9 @@ impl House {
         value.unwrap_or_else(|| panic!("nothing counts {name} of {block}")).1
     }
 
-    /// Ends it in the engine's own order; `meanwhile` steps all that goes on beside, and says that it took too long.
-    pub fn stop(mut self, clock: &Clock, mut meanwhile: impl FnMut(&mut House)) {
+    /// Ends it in the engine's own order; `meanwhile` steps all that goes on beside whoever stops just then, and says that
+    /// it took too long.
+    pub fn stop(mut self, clock: &Clock, mut meanwhile: impl FnMut(&mut House, Role)) {
         for (role, drains) in stop_order(self.shards) {
             let is_its =
                 |agent: &Option<(Role, Box<dyn Agent>)>| agent.as_ref().is_some_and(|(other, _)| *other == role);
@@ -182,7 +183,7 @@ impl House {
                     self.agents[place] = None;
                     break;
                 }
-                meanwhile(&mut self);
+                meanwhile(&mut self, role);
             }
         }
     }

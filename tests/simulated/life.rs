@@ -136,12 +136,12 @@ impl Simulation {
         }
         let clock = self.clock.clone();
         let mut steps = 0;
-        house.stop(&clock, |house| {
+        house.stop(&clock, |house, role| {
             for _ in 0..16 {
                 self.step(house, 0, None);
             }
             steps += 1;
-            assert!(steps < 20_000, "it does not stop");
+            assert!(steps < 20_000, "it does not stop: {role:?}");
         });
         self.synced.all(&self.place.alerts());
         self.after_life(Crash::Power);
