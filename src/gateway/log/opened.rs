@@ -101,15 +101,16 @@ pub fn open(directory: &Path, session: &SessionId, access: Access) -> Result<Opt
     Ok(log.map(|log| Opened { log, end: reading.end, boot: reading.boot }))
 }
 
-/// The segments in a directory, by their ordinals.
+/// The segments in a directory, by their ordinals; none where the retention has taken it.
 ///
 /// # Errors
 /// What the system says.
 pub fn segments(directory: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut paths = vec![];
-    for entry in std::fs::read_dir(directory)? {
-        paths.push(entry?.path());
-    }
+    let entries = match std::fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(vec![]),
+        entries => entries?,
+    };
+    let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<PathBuf>>>()?;
     paths.retain(|path| segment::ordinal_of(path).is_some());
     paths.sort();
     Ok(paths)
