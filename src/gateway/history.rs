@@ -164,13 +164,16 @@ pub fn unread_size(directory: &Path, from: LogPosition) -> io::Result<u64> {
     Ok(sizes.iter().sum())
 }
 
-/// Returns when all segments from a place on are on disk, so that what was read of them is not lost.
+/// Returns when all segments from a place on are on disk, and their names, so that what was read of them is not lost.
 ///
 /// # Errors
 /// What the system says.
 pub fn sync(directory: &Path, from: LogPosition) -> io::Result<()> {
-    for (session, path) in logs::sessions(directory)? {
-        for path in opened::segments(&path)? {
+    for (session, directory) in logs::sessions(directory)? {
+        if session < from.session {
+            continue;
+        }
+        for path in opened::segments(&directory)? {
             if (session, segment::ordinal_of(&path)) >= (from.session, Some(from.segment)) {
                 match File::open(path) {
                     Err(error) if is_gone(&error) => (),
@@ -178,6 +181,7 @@ pub fn sync(directory: &Path, from: LogPosition) -> io::Result<()> {
                 }
             }
         }
+        File::open(directory)?.sync_all()?;
     }
     Ok(())
 }
