@@ -9,6 +9,7 @@
 //!   any symbol), the shard is told feed time first.
 //! - What cannot be sent now is offered again: a refused call has counted nothing, and what it did send (a define, a
 //!   clock) is not sent twice.
+//! - What all shards get is taken once the first has its copy: the others' go before anything else.
 
 use crate::feed::downstream::Downstream;
 use crate::feed::itch::{self, ItchError};
@@ -64,8 +65,8 @@ pub struct Partition<S> {
     feed_time: Nanos,
     /// Per shard the feed time that it knows.
     told: Vec<Nanos>,
-    /// Shards that have taken their copy of the broadcast under way.
-    broadcast: usize,
+    /// What all shards get and some do not have yet, and the first of these.
+    copies: Option<(MarketEvent, usize)>,
     /// A session that was begun and not told yet: it is told with the sequence that it really begins with.
     begun: Option<[u8; 10]>,
     counts: PartitionCounts,
@@ -84,7 +85,7 @@ impl<S: Shards> Partition<S> {
             midnight: None,
             feed_time: 0,
             told,
-            broadcast: 0,
+            copies: None,
             begun: None,
             counts,
         }
@@ -177,46 +178,55 @@ impl<S: Shards> Partition<S> {
         told
     }
 
-    /// Tells all shards of a session that was begun: its first message is `sequence`.
+    /// True when nothing is to be told before an event with this sequence.
+    #[inline]
+    fn is_clear(&mut self, sequence: u64) -> bool {
+        self.begun.is_none() && self.copies.is_none() || self.clear(sequence)
+    }
+
+    /// Tells what comes first: what some shards lack, then a session that was begun, whose first message is `sequence`.
     #[cold]
-    fn tell_session(&mut self, id: [u8; 10], sequence: u64) -> bool {
-        let told = self.send_to_all(MarketEvent { sequence, ..MarketEvent::new(Action::Session) }.with_session(id));
-        if told {
+    fn clear(&mut self, sequence: u64) -> bool {
+        if let Some(id) = self.begun {
+            if !self.send_to_all(MarketEvent { sequence, ..MarketEvent::new(Action::Session) }.with_session(id)) {
+                return false;
+            }
             self.begun = None;
             self.midnight = None;
             self.routes.fill(Route { symbol: Symbol::BLANK, shard: UNBOUND });
         }
-        told
+        self.send_copies()
     }
 
-    #[inline]
-    fn session_told(&mut self, sequence: u64) -> bool {
-        self.begun.is_none_or(|id| self.tell_session(id, sequence))
-    }
-
-    /// Sends a copy to every shard; the first one's is marked to be announced. False: some still wait for theirs.
+    /// Sends a copy to every shard; the first one's is marked to be announced. False, and nothing done: that one has no room, or
+    /// some still wait for an earlier event. Once it has its copy the event is taken, and the others get theirs before anything else.
     fn send_to_all(&mut self, event: MarketEvent) -> bool {
-        while self.broadcast < self.told.len() {
-            let flags = if self.broadcast == 0 { event_flag::ANNOUNCE } else { 0 };
-            if !self.shards.send(self.broadcast, &MarketEvent { flags, ..event }) {
-                return false;
-            }
-            self.broadcast += 1;
+        let is_taken = self.send_copies() && self.shards.send(0, &MarketEvent { flags: event_flag::ANNOUNCE, ..event });
+        if is_taken {
+            self.copies = Some((event, 1));
+            self.send_copies();
         }
-        self.broadcast = 0;
-        true
+        is_taken
+    }
+
+    /// True when no shard waits for a copy any more.
+    fn send_copies(&mut self) -> bool {
+        let Some((event, from)) = self.copies else { return true };
+        let refused = (from..self.told.len()).find(|shard| !self.shards.send(*shard, &event));
+        self.copies = refused.map(|shard| (event, shard));
+        refused.is_none()
     }
 }
 
 impl<S: Shards> Downstream for Partition<S> {
     #[inline]
     fn message(&mut self, sequence: u64, ts_recv: Nanos, message: &[u8]) -> bool {
-        self.session_told(sequence) && self.route(sequence, ts_recv, message)
+        self.is_clear(sequence) && self.route(sequence, ts_recv, message)
     }
 
     fn gap(&mut self, from: u64, to: u64) -> bool {
         let gap = MarketEvent { sequence: from, second_ref: to, ..MarketEvent::new(Action::Gap) };
-        self.session_told(from) && self.send_to_all(gap)
+        self.is_clear(from) && self.send_to_all(gap)
     }
 
     fn session(&mut self, id: [u8; 10], _first: bool) -> bool {
@@ -226,7 +236,7 @@ impl<S: Shards> Downstream for Partition<S> {
 
     fn end_of_session(&mut self, next: u64) -> bool {
         let end = MarketEvent { sequence: next, ..MarketEvent::new(Action::EndOfSession) };
-        self.session_told(next) && self.send_to_all(end)
+        self.is_clear(next) && self.send_to_all(end)
     }
 
     fn silent(&mut self, silent: bool) -> bool {
@@ -235,7 +245,8 @@ impl<S: Shards> Downstream for Partition<S> {
 
     /// Tells every shard that does not know it the feed time, which is the feed's and not the caller's clock.
     fn heartbeat(&mut self, _now: Nanos) -> bool {
-        (0..self.told.len()).all(|shard| self.told[shard] >= self.feed_time || self.tell_time(shard))
+        self.send_copies()
+            && (0..self.told.len()).all(|shard| self.told[shard] >= self.feed_time || self.tell_time(shard))
     }
 }
 
@@ -250,7 +261,7 @@ mod tests {
     use crate::feed::itch::encode::{self, Head};
     use crate::model::Side;
 
-    /// Shards that keep what they get, each with room for so many.
+    /// Shards that keep what they get, with room for so many in all.
     struct Kept {
         events: Vec<(usize, MarketEvent)>,
         room: usize,
@@ -310,12 +321,42 @@ mod tests {
         assert!(partition.route(1, 0, &message));
         assert_eq!(actions(&partition), [Action::Define, Action::Trade]);
         assert_eq!(partition.counts().messages, 1);
-        partition.shards.room = 2;
-        assert!(!partition.gap(5, 7));
-        partition.shards.room = 9;
-        assert!(partition.gap(5, 7));
-        let gaps: Vec<_> = partition.shards.events[2..].iter().map(|(shard, event)| (*shard, event.flags)).collect();
-        assert_eq!(gaps, [(0, event_flag::ANNOUNCE), (1, 0), (2, 0), (3, 0)]);
+        assert!(!partition.gap(5, 7) && partition.shards.events.len() == 2);
+    }
+
+    #[test]
+    fn every_shard_has_what_all_get_once_and_in_one_order_whichever_ring_is_full() {
+        let message = encode::trade(head(3, 5), 1, "X".parse().unwrap(), 10, 1);
+        for room in 0..9 {
+            let mut partition = partition();
+            partition.shards.room = room;
+            // The feed falls silent before the end can be offered again.
+            let (has_ended, is_silent) = (partition.end_of_session(7), partition.silent(true));
+            partition.shards.room = usize::MAX;
+            assert!(is_silent || partition.silent(true));
+            assert!(has_ended || partition.end_of_session(7));
+            assert!(partition.message(8, 0, &message));
+            let told = |shard| {
+                let events = partition.shards.events.iter().filter(move |(to, _)| *to == shard);
+                let events = events.map(|(_, event)| (event.action, event.flags));
+                events.filter(|(action, _)| !matches!(action, Action::Define | Action::Trade)).collect::<Vec<_>>()
+            };
+            let first = if has_ended { Action::EndOfSession } else { Action::Silent };
+            let second = if has_ended { Action::Silent } else { Action::EndOfSession };
+            assert_eq!(told(0), [(first, event_flag::ANNOUNCE), (second, event_flag::ANNOUNCE)], "room for {room}");
+            (1..4).for_each(|shard| assert_eq!(told(shard), [(first, 0), (second, 0)], "room for {room}"));
+            assert_eq!(actions(&partition).last(), Some(&Action::Trade));
+        }
+    }
+
+    #[test]
+    fn copies_that_wait_go_out_though_no_message_comes() {
+        let mut partition = partition();
+        partition.shards.room = 1;
+        assert!(partition.end_of_session(7) && !partition.heartbeat(0));
+        partition.shards.room = usize::MAX;
+        assert!(partition.heartbeat(0));
+        assert_eq!(actions(&partition), [Action::EndOfSession; 4]);
     }
 
     #[test]

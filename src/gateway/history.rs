@@ -6,7 +6,7 @@
 //!
 //! **Beside the gateway.** A record's length is written last, and a segment is closed before the next one has a rule's message. So a reader
 //! ends where a segment is neither closed nor goes on, and finds the rest the next time. Nobody waits for it: the retention may take
-//! a segment that was to be read next, and then that is missing, and said to be.
+//! a segment or a session that was to be read next, and then that is missing, and said to be.
 
 use std::fs::{self, File};
 use std::io;
@@ -44,9 +44,13 @@ pub struct History {
 pub fn read(directory: &Path, from: LogPosition, mut each: impl FnMut(&RuleMessage)) -> Result<History, SegmentError> {
     let is_from_start = from == LogPosition::default();
     let mut found = History { sessions: 0, records: 0, is_whole: true, position: from };
-    found.is_whole &= !is_from_start || !directory.join(GONE).exists();
-    for (session, path) in logs::sessions(directory)? {
-        if session < from.session || opened::segments(&path)?.is_empty() {
+    let sessions = logs::sessions(directory)?;
+    // Written before a session goes: so it tells of all that were not listed, or have gone since.
+    let has_any_gone = || directory.join(GONE).exists();
+    found.is_whole &= !is_from_start || !has_any_gone();
+    for (session, path) in sessions.into_iter().filter(|(session, _)| *session >= from.session) {
+        if opened::segments(&path)?.is_empty() {
+            found.is_whole &= !has_any_gone();
             continue;
         }
         // What the last reader has left must still be there.
@@ -160,13 +164,16 @@ pub fn unread_size(directory: &Path, from: LogPosition) -> io::Result<u64> {
     Ok(sizes.iter().sum())
 }
 
-/// Returns when all segments from a place on are on disk, so that what was read of them is not lost.
+/// Returns when all segments from a place on are on disk, and their names, so that what was read of them is not lost.
 ///
 /// # Errors
 /// What the system says.
 pub fn sync(directory: &Path, from: LogPosition) -> io::Result<()> {
-    for (session, path) in logs::sessions(directory)? {
-        for path in opened::segments(&path)? {
+    for (session, directory) in logs::sessions(directory)? {
+        if session < from.session {
+            continue;
+        }
+        for path in opened::segments(&directory)? {
             if (session, segment::ordinal_of(&path)) >= (from.session, Some(from.segment)) {
                 match File::open(path) {
                     Err(error) if is_gone(&error) => (),
@@ -174,6 +181,7 @@ pub fn sync(directory: &Path, from: LogPosition) -> io::Result<()> {
                 }
             }
         }
+        File::open(directory)?.sync_all()?;
     }
     Ok(())
 }
@@ -312,6 +320,33 @@ mod tests {
         let (found, missing) = (found.unwrap(), versions.windows(2).filter(|pair| pair[1] != pair[0] + 1).count());
         assert!(!found.is_whole && missing == 1, "{found:?}");
         assert_eq!((versions.first(), versions.last()), (Some(&1), Some(&1_500)));
+    }
+
+    #[test]
+    fn a_session_that_goes_beside_the_reader_is_missing_and_nothing_else_is() {
+        for is_from_start in [true, false] {
+            let root = tempfile::tempdir().unwrap();
+            write(root.path(), 7, 3);
+            let from = if is_from_start { LogPosition::default() } else { versions(root.path()).1.position };
+            (8..11).for_each(|session| write(root.path(), session, session));
+            let mut versions = vec![];
+            let found = super::read(root.path(), from, |message| {
+                if versions.is_empty() {
+                    // The retention, beside the reader: the session that is being read, and others before and behind it.
+                    (7..10).map(|session| SessionId::from_number(session).to_string()).for_each(|name| {
+                        fs::write(root.path().join(GONE), &name).unwrap();
+                        fs::remove_dir_all(root.path().join(name)).unwrap();
+                    });
+                }
+                versions.push(message.version);
+            });
+            let found = found.unwrap();
+            assert!(!found.is_whole && found.position.session == 10, "{found:?}");
+            let first = if is_from_start { 1..=3 } else { 1..=8 };
+            assert!(versions.into_iter().eq(first.chain(1..=10)));
+        }
+        let gone = Path::new("/nowhere");
+        assert!(opened::segments(gone).unwrap().is_empty());
     }
 
     /// Beside a writer on a thread of its own, with no order between the two but that of the stores: see the head of this file.

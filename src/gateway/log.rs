@@ -349,12 +349,14 @@ impl AlertLog {
         self.sync_active()
     }
 
-    /// Returns when the active segment is on disk.
+    /// Returns when the active segment is on disk, its name too.
     ///
     /// # Errors
     /// What the system says.
     pub fn sync_active(&self) -> io::Result<()> {
-        self.segments.back().map_or(Ok(()), Segment::sync)
+        let Some(active) = self.segments.back() else { return Ok(()) };
+        active.sync()?;
+        active.sync_directory()
     }
 
     /// The record at this offset; `None` when it is past the retention or nothing is there.

@@ -13,14 +13,14 @@
 
 use std::collections::VecDeque;
 use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::log::opened::{self, Opened};
 use super::log::{AlertLog, DROP_COPY, Run};
 use super::marks::{self, BootId, Name};
 use super::preparer::Shape;
-use super::segment::{Access, HEADER_SIZE, Segment, SegmentError};
+use super::segment::{self, Access, Segment, SegmentError};
 use crate::limits;
 use crate::model::Nanos;
 use crate::soup::login::SessionId;
@@ -277,17 +277,10 @@ fn fits(log: &AlertLog, accounts: &[Name], segment_size: usize) -> bool {
     count <= limits::STREAMS_MAX && marks::head_size(count) <= segment_size / 4
 }
 
-/// True when a segment was prepared, perhaps not as a whole, and never begun.
-pub(super) fn is_unbegun(path: &Path) -> io::Result<bool> {
-    let mut header = [0; HEADER_SIZE];
-    let is_read = fs::File::open(path)?.read_exact(&mut header).is_ok();
-    Ok(!is_read || header[24..32] == [0; 8])
-}
-
 /// Removes segments that were prepared and never begun, and the directory if nothing else was there.
 fn clear(directory: &Path) -> io::Result<()> {
     for path in opened::segments(directory)? {
-        if is_unbegun(&path)? {
+        if !segment::is_begun(&path)? {
             fs::remove_file(path)?;
         }
     }

@@ -15,7 +15,7 @@
 //! order, so a power cut may take some of it.
 
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
@@ -206,6 +206,16 @@ pub fn file_name(ordinal: u64) -> String {
 pub fn ordinal_of(path: &Path) -> Option<u64> {
     let is_segment = path.extension().is_some_and(|extension| extension == "segment");
     path.file_stem()?.to_str()?.parse().ok().filter(|_| is_segment)
+}
+
+/// False when a segment was prepared, perhaps not as a whole, and never begun.
+///
+/// # Errors
+/// What the system says.
+pub fn is_begun(path: &Path) -> io::Result<bool> {
+    let mut header = [0; HEADER_SIZE];
+    let is_read = File::open(path)?.read_exact(&mut header).is_ok();
+    Ok(is_read && header[24..32] != [0; 8])
 }
 
 fn u32_at(bytes: &[u8], place: usize) -> u32 {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hairtrigger::control::wire::{Answer, Ask, Body};
+use hairtrigger::control::wire::{Answer, Ask, Body, Code};
 use hairtrigger::gateway::wire::{Kind, RuleMessage};
 use hairtrigger::model::{Change, ChangeKind, Reason, RuleKey};
 
@@ -110,9 +110,13 @@ impl Effects {
         if let Some(&(ordinal, version)) = self.sets.get(&id) {
             *latest = Latest { ordinal, version: Some(version) };
         }
-        if let Some(Body::RemoveDone { version, .. }) = asked.answer.map(|answer| answer.body)
-            && let Some(ordinal) = self.removed.get(&(key.symbol.0, version))
-        {
+        let gone = match asked.answer.map(|answer| answer.body) {
+            Some(Body::RemoveDone { version, .. }) => Some(version),
+            // By a remove whose answer never came, perhaps.
+            Some(Body::Refused { code: Code::UnknownKey, .. }) => latest.version,
+            _ => None,
+        };
+        if let Some(ordinal) = gone.and_then(|version| self.removed.get(&(full.2, version))) {
             latest.ordinal = *ordinal;
         }
         let Some((answer, reason)) = asked.answer.and_then(refusal) else { return };

@@ -10,6 +10,7 @@ use hairtrigger::journal::storage::simulated::Disk;
 use hairtrigger::model::{Change, ChangeKind, Listed, Reason, RuleKey, RuleState, flag};
 
 use super::ACCOUNTS;
+use super::translate::day_time;
 
 /// A request, and what is known of it.
 pub struct Asked {
@@ -188,10 +189,12 @@ impl Ledger {
         let lost: Vec<_> =
             least.iter().filter(|(key, version)| key.0 == account && found.get(key) != Some(version)).collect();
         let more: Vec<_> = found.iter().filter(|(key, version)| most.get(key) != Some(version)).collect();
+        let stories = || -> String { lost.iter().chain(&more).map(|(key, _)| self.story(**key, after)).collect() };
         assert!(
             lost.is_empty() && more.is_empty(),
-            "of {} are lost {lost:?}, and are there {more:?}",
-            ACCOUNTS[account]
+            "of {} are lost {lost:?}, and are there {more:?}{}",
+            ACCOUNTS[account],
+            stories()
         );
         for rule in listed {
             let Ask::Set(_, wanted) = self.asked[&rule.spec.tag].ask else { panic!("no set: {rule:?}") };
@@ -205,5 +208,30 @@ impl Ledger {
             let removed = later.any(|it| it.account == account && it.ask == removes_it && it.answer.is_some());
             assert!(!removed, "all rules of its user were removed: {rule:?}");
         }
+    }
+
+    /// All that is known of a key, for the one who looks for the reason.
+    pub fn story(&self, of: Key, log: &[RuleMessage]) -> String {
+        let mut out = format!("\n  the story of {of:?}:");
+        for (id, asked) in &self.asked {
+            let (Ask::Set(other, _) | Ask::Remove(other, _)) = asked.ask else { continue };
+            if key(asked.account, &other) == of {
+                out +=
+                    &format!("\n    asked {id} in life {:?}: {:?}, answer {:?}", asked.life, asked.ask, asked.answer);
+            }
+        }
+        for (life, change) in &self.changes {
+            if key(usize::from(change.key.account), &change.key) == of {
+                out += &format!("\n    journal of life {life}: {change:?}");
+            }
+        }
+        for message in log.iter().filter(|message| key_of(message) == of) {
+            let RuleMessage { kind, reason, flags, version, sequence, ordinal, ts_event, .. } = message;
+            out += &format!(
+                "\n    log {kind:?} {reason:?} flags {flags} version {version} at {sequence} by {ordinal}, {}",
+                day_time(*ts_event)
+            );
+        }
+        out
     }
 }

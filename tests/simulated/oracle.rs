@@ -7,13 +7,12 @@
 
 use std::collections::BTreeSet;
 
-use hairtrigger::control::wire::Ask;
 use hairtrigger::gateway::wire::{Kind, RuleMessage};
 use hairtrigger::model::{ChangeKind, OnSet, Reason, RuleState, Symbol, flag};
 
 use super::ACCOUNTS;
 use super::effects::{Effective, effective};
-use super::ledger::{self, Key, Ledger, key, key_of};
+use super::ledger::{Key, Ledger, key, key_of};
 use super::translate::day_time;
 use crate::naive::itch;
 use crate::naive::rules as naive_rules;
@@ -44,7 +43,7 @@ pub fn compare(
     let left_out = &left_out(ledger, log, lives) | lost;
     if let Ok(wanted) = std::env::var("STORY") {
         let keys: BTreeSet<Key> = log.iter().map(key_of).filter(|key| format!("{key:?}") == wanted).collect();
-        keys.into_iter().for_each(|key| eprintln!("{}", story(key, ledger, log)));
+        keys.into_iter().for_each(|key| eprintln!("{}", ledger.story(key, log)));
     }
     let commands = effective(ledger, log);
     let expected = expected(&commands, messages, log, &left_out);
@@ -58,36 +57,12 @@ pub fn compare(
         };
         let (around_expected, around_told) = (around(&expected), around(&told));
         let keys: BTreeSet<Key> = [expected.get(at), told.get(at)].into_iter().flatten().map(|row| row.key).collect();
-        let stories: String = keys.into_iter().map(|key| story(key, ledger, log)).collect();
+        let stories: String = keys.into_iter().map(|key| ledger.story(key, log)).collect();
         let latest = messages.iter().filter_map(|(n, m)| Some((itch::check(m).ok()?.ts(), n))).max();
         eprintln!("the latest stamp and its message: {latest:?}");
         panic!("row {at} differs\n  expected:{around_expected}\n  told:{around_told}{stories}");
     }
     Compared { rows: told.len(), keys_left_out: left_out.len() }
-}
-
-/// All that is known of a key, for the one who looks for the reason.
-fn story(key: Key, ledger: &Ledger, log: &[RuleMessage]) -> String {
-    let mut out = format!("\n  the story of {key:?}:");
-    for (id, asked) in &ledger.asked {
-        let (Ask::Set(of, _) | Ask::Remove(of, _)) = asked.ask else { continue };
-        if ledger::key(asked.account, &of) == key {
-            out += &format!("\n    asked {id} in life {:?}: {:?}, answer {:?}", asked.life, asked.ask, asked.answer);
-        }
-    }
-    for (life, change) in &ledger.changes {
-        if ledger::key(usize::from(change.key.account), &change.key) == key {
-            out += &format!("\n    journal of life {life}: {change:?}");
-        }
-    }
-    for message in log.iter().filter(|message| key_of(message) == key) {
-        let RuleMessage { kind, reason, flags, version, sequence, ordinal, ts_event, .. } = message;
-        out += &format!(
-            "\n    log {kind:?} {reason:?} flags {flags} version {version} at {sequence} by {ordinal}, {}",
-            day_time(*ts_event)
-        );
-    }
-    out
 }
 
 fn left_out(ledger: &Ledger, log: &[RuleMessage], lives: usize) -> BTreeSet<Key> {

@@ -25,12 +25,7 @@ impl Simulation {
         let actor = self.choose();
         let engine = house.actors();
         if actor < engine {
-            let before = house.makes_snapshots(actor).then(|| self.newest_snapshot());
-            let work = house.step(actor, now);
-            if before.is_some_and(|before| before != self.newest_snapshot()) {
-                // What it has read of the log it has synced.
-                self.synced.all(&self.place.alerts());
-            }
+            let work = self.step_engine(house, actor, now);
             self.report.note((actor as u64) << 32 | work as u64);
             return;
         }
@@ -43,6 +38,17 @@ impl Simulation {
             2 => self.network.serve(random),
             client => self.step_client(client - 3, house, now, queued_at_end),
         }
+    }
+
+    /// One step of one of the engine's own. Returns the work done.
+    fn step_engine(&mut self, house: &mut House, actor: usize, now: u64) -> usize {
+        let before = house.makes_snapshots(actor).then(|| self.newest_snapshot());
+        let work = house.step(actor, now);
+        if before.is_some_and(|before| before != self.newest_snapshot()) {
+            // What it has read of the log it has synced.
+            self.synced.all(&self.place.alerts());
+        }
+        work
     }
 
     /// All that comes is there; then the feed's patience with the rest ends.
@@ -136,7 +142,7 @@ impl Simulation {
         for round in 0..100_000 {
             self.clock.advance(1_000);
             let now = self.clock.now();
-            let work: usize = (0..house.actors()).map(|actor| house.step(actor, now)).sum();
+            let work: usize = (0..house.actors()).map(|actor| self.step_engine(house, actor, now)).sum();
             idle = if work == 0 { idle + 1 } else { 0 };
             if idle == 80 {
                 return;

@@ -6,6 +6,7 @@
 //! | `killed_in_the_middle_of_a_record` | behind it lies a record without its length: nobody has seen it | open |
 //! | `killed_in_the_middle_of_a_rotation` | the last segment is not closed, and one behind it may have been begun: it is none of the log | open |
 //! | `closed_in_order` | the last record says so, and behind it is nothing | closed |
+//! | `closed_in_order_and_gone_on_behind_it` | so it does, and the next segment was begun: by a later run, of which a power cut has taken the closing mark | open |
 //! | `damaged_record` | a CRC32C, a number or a name is wrong | damaged |
 //! | `garbage_behind_the_end` | more than one record without its length | damaged |
 //! | `missing_segment` | a segment is closed, and the next one does not go on from there | damaged |
@@ -74,7 +75,8 @@ pub fn is_sure(end: End, written: &BootId, now: &BootId) -> bool {
 pub fn open(directory: &Path, session: &SessionId, access: Access) -> Result<Option<Opened>, SegmentError> {
     let mut reading = Reading { end: End::Damaged, boot: BootId::default(), was_closed: false };
     let mut log: Option<AlertLog> = None;
-    for path in segments(directory)? {
+    let mut paths = segments(directory)?.into_iter();
+    while let Some(path) = paths.next() {
         let mut segment = match Segment::open(&path, session, access) {
             Err(SegmentError::Header) => break,
             opened => opened?,
@@ -95,21 +97,25 @@ pub fn open(directory: &Path, session: &SessionId, access: Access) -> Result<Opt
         log.size += segment.bytes().len() as u64;
         log.segments.push_back(segment);
         if !is_closed {
+            if reading.end == End::Closed && paths.next().map_or(Ok(false), |next| segment::is_begun(&next))? {
+                reading.end = End::Open;
+            }
             break;
         }
     }
     Ok(log.map(|log| Opened { log, end: reading.end, boot: reading.boot }))
 }
 
-/// The segments in a directory, by their ordinals.
+/// The segments in a directory, by their ordinals; none where the retention has taken it.
 ///
 /// # Errors
 /// What the system says.
 pub fn segments(directory: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut paths = vec![];
-    for entry in std::fs::read_dir(directory)? {
-        paths.push(entry?.path());
-    }
+    let entries = match std::fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(vec![]),
+        entries => entries?,
+    };
+    let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<PathBuf>>>()?;
     paths.retain(|path| segment::ordinal_of(path).is_some());
     paths.sort();
     Ok(paths)

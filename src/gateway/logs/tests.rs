@@ -343,6 +343,31 @@ fn closed_in_order() {
 }
 
 #[test]
+fn closed_in_order_and_gone_on_behind_it() {
+    let root = tempfile::tempdir().unwrap();
+    let mut logs = open(root.path(), retention(8), &NAMES, run(1, HOUR));
+    // The mark of a stop has room in the segment, and that of the next run has not.
+    while SIZE - logs.current().end() as usize > 128 {
+        append(&mut logs, Audience::Everyone, b"message");
+    }
+    logs.current_mut().close().unwrap();
+    let path = logs.shape().directory.join("00000000000000000000.segment");
+    drop(logs);
+    let (directory, session) = session_of(&path);
+    let end = || opened::open(&directory, &session, Access::Reader).unwrap().unwrap().end;
+    let closed = fs::read(&path).unwrap();
+    assert_eq!(end(), End::Closed);
+    let mut logs = open(root.path(), retention(8), &NAMES, run(2, HOUR));
+    append(&mut logs, Audience::Everyone, b"told by the second run");
+    assert_eq!((logs.session(), logs.current().segments().len()), (session, 2));
+    drop(logs);
+    // The power goes: of the first segment that is left which was synced.
+    fs::write(&path, closed).unwrap();
+    assert_eq!(end(), End::Open);
+    assert!(open(root.path(), retention(8), &NAMES, run(3, HOUR)).session().0 > session.0);
+}
+
+#[test]
 fn a_wall_clock_that_was_set_back_between_runs_changes_no_order() {
     let root = tempfile::tempdir().unwrap();
     let mut logs = open(root.path(), retention(8), &NAMES, run(1, 1_000 * HOUR));
