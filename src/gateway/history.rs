@@ -10,7 +10,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::log::opened;
 use super::logs;
@@ -173,15 +173,13 @@ pub fn sync(directory: &Path, from: LogPosition) -> io::Result<()> {
         if session < from.session {
             continue;
         }
-        for path in opened::segments(&directory)? {
-            if (session, segment::ordinal_of(&path)) >= (from.session, Some(from.segment)) {
-                match File::open(path) {
-                    Err(error) if is_gone(&error) => (),
-                    file => file?.sync_data()?,
-                }
+        let is_read = |path: &PathBuf| (session, segment::ordinal_of(path)) >= (from.session, Some(from.segment));
+        for path in opened::segments(&directory)?.into_iter().filter(is_read).chain([directory]) {
+            match File::open(path) {
+                Err(error) if is_gone(&error) => (),
+                file => file?.sync_all()?,
             }
         }
-        File::open(directory)?.sync_all()?;
     }
     Ok(())
 }
