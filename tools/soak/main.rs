@@ -4,7 +4,7 @@
 //! ```text
 //!   market ---UDP, a packet each 100 us---> [ hairtrigger run ] ---TCP---> a reader that measures, and one that reconnects
 //!                                               ^      |
-//!   sets near the price, and removes ---TCP-----'      '--- /proc: resident memory, descriptors; stats: what was lost
+//!   sets near the price, and removes ---TCP-----'      '--- /proc: memory without mapped files, descriptors; stats: what was lost
 //! ```
 //!
 //! Latency counts from when a packet was due to when its alert was read. Exit status 1: something was lost, memory grew by more

@@ -12,7 +12,7 @@ use crate::readers::{Measured, histogram};
 /// What a window showed.
 struct Window {
     p99_9: u64,
-    resident: u64,
+    memory: u64,
     descriptors: usize,
     lost: u64,
 }
@@ -26,7 +26,7 @@ pub struct Windows {
 impl Windows {
     /// The head of the table.
     pub const HEADER: &'static str =
-        "minutes    alerts    p50 us    p99 us  p99.9 us    max us   resident KiB  descriptors  messages lost";
+        "minutes    alerts    p50 us    p99 us  p99.9 us    max us  own memory KiB  descriptors  messages lost";
 
     /// No windows yet, of the engine with this stats file.
     pub fn new(stats: PathBuf) -> Windows {
@@ -39,7 +39,7 @@ impl Windows {
         let stats = StatsReader::open(&self.stats)?;
         let window = Window {
             p99_9: latency.value_at_quantile(0.999),
-            resident: resident(stats.pid())?,
+            memory: own_memory(stats.pid())?,
             descriptors: std::fs::read_dir(format!("/proc/{}/fd", stats.pid()))?.count(),
             lost: lost(&stats)?,
         };
@@ -52,7 +52,7 @@ impl Windows {
             us(0.99),
             us(0.999),
             us(1.0),
-            window.resident,
+            window.memory,
             window.descriptors,
             window.lost
         );
@@ -64,7 +64,7 @@ impl Windows {
     pub fn is_whole(&self) -> bool {
         let [.., last] = &self.seen[..] else { return false };
         let second = &self.seen[1.min(self.seen.len() - 1)];
-        last.lost == 0 && last.resident <= second.resident / 20 * 21 && last.descriptors <= second.descriptors + 8
+        last.lost == 0 && last.memory <= second.memory / 20 * 21 && last.descriptors <= second.descriptors + 8
     }
 
     /// The last window beside the first.
@@ -73,17 +73,17 @@ impl Windows {
         format!(
             "p99.9 of the last window {:.2}x that of the first; memory {:+.1} %, {:+} descriptors, {} messages lost",
             last.p99_9 as f64 / first.p99_9.max(1) as f64,
-            100.0 * (last.resident as f64 / first.resident as f64 - 1.0),
+            100.0 * (last.memory as f64 / first.memory as f64 - 1.0),
             last.descriptors as i64 - first.descriptors as i64,
             last.lost
         )
     }
 }
 
-/// KiB of a process that are in memory.
-fn resident(pid: u64) -> Result<u64, Fault> {
+/// KiB of a process that are in memory and belong to no file: the alert log is mapped and grows up to its retention.
+fn own_memory(pid: u64) -> Result<u64, Fault> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).ok_or("no RssAnon")?;
     Ok(line.trim().trim_end_matches("kB").trim().parse()?)
 }
 
