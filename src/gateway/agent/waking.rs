@@ -28,9 +28,7 @@ impl Waking {
     /// This place is to be looked at.
     #[inline]
     pub(super) fn wake(&mut self, place: usize) {
-        if !std::mem::replace(&mut self.is_queued[place], true) {
-            self.queue.push_back(place);
-        }
+        enqueue(&mut self.queue, &mut self.is_queued, place);
     }
 
     /// The next place to be looked at.
@@ -80,11 +78,14 @@ impl Waking {
     #[inline]
     fn wake_stream(&mut self, stream: usize) {
         let Waking { queue, is_queued, readers, .. } = self;
-        for place in readers.get(stream).into_iter().flatten() {
-            if !std::mem::replace(&mut is_queued[*place], true) {
-                queue.push_back(*place);
-            }
-        }
+        readers.get(stream).into_iter().flatten().for_each(|place| enqueue(queue, is_queued, *place));
+    }
+}
+
+#[inline]
+fn enqueue(queue: &mut VecDeque<usize>, is_queued: &mut [bool], place: usize) {
+    if !std::mem::replace(&mut is_queued[place], true) {
+        queue.push_back(place);
     }
 }
 
