@@ -21,6 +21,8 @@ use crate::sys::memory::reserved;
 /// since the budget is charged for the other; the end of a walk; and where a slice of the symbols stands.
 const TOLD_MAX: usize = EVENTS_PER_CYCLE + 2 * COMMANDS_PER_CYCLE + 2 * FIRINGS_PER_CYCLE + 1 + STANDINGS_PER_SLICE;
 const _: () = assert!(PENDING_MAX >= TOLD_MAX);
+// Of two drains of the queue that looks ahead, two entries an event.
+const _: () = assert!(FIRINGS_KEPT >= 2 * 2 * AHEAD);
 /// Outcomes that may wait: those of commands that were taken before, as many as control has under way, and of one duty cycle.
 const OUTCOMES_MAX: usize = RULE_RING + PENDING_MAX;
 

@@ -24,7 +24,7 @@
 
 use super::hash::Hasher;
 use crate::model::Side;
-use crate::sys::memory::{on_huge_pages, prefetch};
+use crate::sys::memory::{prefetch, reserved};
 
 /// A living order. `size` is never 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -236,8 +236,7 @@ impl Orders {
 
 fn free_places(homes: usize) -> Vec<Entry> {
     let count = homes + BEYOND;
-    let mut entries = Vec::with_capacity(count);
-    on_huge_pages(&entries);
+    let mut entries = reserved(count);
     entries.resize(count, FREE);
     entries
 }

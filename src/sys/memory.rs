@@ -3,8 +3,8 @@
 
 /// Below this a table gains nothing from huge pages.
 const HUGE_SIZE_MIN: usize = 4 << 20;
-/// Up to this a table is faulted in when it is made: on a virtual machine whose memory is new the first store to a huge page may take
-/// tens of milliseconds. All of a larger one would cost a start that, and memory that may never be needed: see [`lock_all`].
+/// Up to this a table is faulted in when it is made, so that no event waits for a page. All of a larger one would cost each start
+/// time and memory that may never be needed: see [`lock_all`].
 const FAULTED_SIZE_MAX: usize = 16 << 20;
 const PAGE_SIZE: usize = 4_096;
 const LINE_SIZE: usize = 64;
