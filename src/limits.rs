@@ -109,7 +109,7 @@ pub const WALKS_MAX: usize = 256;
 /// Alerts in a row that are stamped with one reading of the clock: the last of them about half a microsecond early.
 pub const STAMPS_PER_READING: u32 = 8;
 /// Alerts that the gateway takes per duty cycle and shard, before it sends.
-pub const ALERTS_PER_CYCLE: usize = 128;
+pub const ALERTS_PER_CYCLE: usize = 256;
 
 /// Slots of a market ring. Powers of two, as all rings.
 pub const MARKET_RING: usize = 1 << 14;

@@ -1,12 +1,14 @@
 //! Looking ahead: events wait a little before a shard takes them, so that what they will touch is fetched meanwhile.
 //!
-//! ```text
-//!  push --> [ 15 14 .. | 10 .. | 5 .. | 0 ] --> Shard::event
-//!             |           |       |
-//!             |           |       best levels of that side
-//!             |           side of the book
-//!             order's place, symbol's first line
-//! ```
+//! | pushed behind it | what is done for an event |
+//! |---|---|
+//! | 0 | its order's place and its symbol's first line are fetched |
+//! | `FIRES` | of a print that will fire something, as things stand: the rest of its symbol |
+//! | `SIDE` | where books are kept: its side of the book |
+//! | `LADDERS` | of such a print: the ends of the ladders that it reaches |
+//! | `LEVELS` | the best levels of that side |
+//! | `RULES` | of such a print: the rules that fire first |
+//! | `AHEAD` | `Shard::event` |
 //!
 //! Orders and books of a day are far larger than any cache, and each step's address is known only from the one before.
 //! Nothing is reordered: whoever pushes flushes before anything else is given to the shard.
@@ -20,10 +22,12 @@ use crate::model::{Action, MarketEvent};
 
 /// Events that wait. A power of two.
 pub const AHEAD: usize = 16;
-/// An event behind which so many were pushed has its symbol's first line there, and
+// Each as far behind the one that it needs as memory is away.
+const FIRES: usize = 4;
 const SIDE: usize = 5;
-/// so many, the head of its side.
+const LADDERS: usize = 8;
 const LEVELS: usize = 10;
+const RULES: usize = 12;
 
 /// Events on their way into a shard, in order.
 pub struct Ahead {
@@ -32,11 +36,15 @@ pub struct Ahead {
     given: usize,
     /// and pushed.
     pushed: usize,
+    /// A bit for each place of `waiting`: its print will fire something, as things stand.
+    firing: u32,
 }
+
+const _: () = assert!(AHEAD <= u32::BITS as usize);
 
 impl Default for Ahead {
     fn default() -> Ahead {
-        Ahead { waiting: [const { MarketEvent::new(Action::Clock) }; AHEAD], given: 0, pushed: 0 }
+        Ahead { waiting: [const { MarketEvent::new(Action::Clock) }; AHEAD], given: 0, pushed: 0, firing: 0 }
     }
 }
 
@@ -54,6 +62,7 @@ impl Ahead {
             self.prefetch_book(SIDE, false, shard);
             self.prefetch_book(LEVELS, true, shard);
         }
+        self.prefetch_firing(shard);
     }
 
     /// Gives the shard all that wait.
@@ -80,6 +89,27 @@ impl Ahead {
     fn prefetch_book(&self, behind: usize, levels: bool, shard: &Shard) {
         if self.waiting() > behind {
             shard.prefetch_book(&self.waiting[(self.pushed - 1 - behind) % AHEAD], levels);
+        }
+    }
+
+    /// What prints that will fire go on with, step by step; next to nothing where none will.
+    #[inline]
+    fn prefetch_firing(&mut self, shard: &Shard) {
+        let waiting = self.waiting();
+        let place = |behind: usize| (self.pushed - 1 - behind) % AHEAD;
+        if waiting > FIRES {
+            let at = place(FIRES);
+            self.firing = self.firing & !(1 << at) | u32::from(shard.prefetch_fired(&self.waiting[at])) << at;
+        }
+        if self.firing == 0 {
+            return;
+        }
+        let fires = |at: usize| self.firing & 1 << at != 0;
+        if waiting > LADDERS && fires(place(LADDERS)) {
+            shard.prefetch_ladders(&self.waiting[place(LADDERS)]);
+        }
+        if waiting > RULES && fires(place(RULES)) {
+            shard.prefetch_rules(&self.waiting[place(RULES)]);
         }
     }
 }

@@ -15,9 +15,9 @@ use super::held::Firing;
 use super::ladder::{Ladder, Place};
 use super::rules::Rule;
 use super::shard::{Outputs, Shard};
-use super::symbols::{LADDERS, Rung, turn};
+use super::symbols::{LADDERS, Rung, SymbolState, turn};
 use crate::limits::STORM_SLICE;
-use crate::model::{Alert, AlertKind, NEVER, Nanos, OnSet, Price, Reason, RuleKey, Signal, flag};
+use crate::model::{Alert, AlertKind, MarketEvent, NEVER, Nanos, OnSet, Price, Reason, RuleKey, Signal, flag};
 use crate::sys::clock::Stamp;
 use crate::sys::memory::prefetch_all;
 
@@ -57,6 +57,30 @@ impl Shard {
         ladders.clone().for_each(|ladder| ladder.prefetch_short(&self.pool));
         ladders.clone().filter_map(first).for_each(|number| self.rules.prefetch(number));
         ladders.filter_map(first).for_each(|number| self.rules.prefetch_end(number));
+    }
+
+    /// The ladders on `last` which an event's price reaches, as things stand.
+    #[inline]
+    fn reached_by(&self, event: &MarketEvent) -> impl Iterator<Item = Ladder> {
+        // A session may have ended since the event was looked at.
+        let state = self.symbols.at_locate(event.locate);
+        let reached = |state: &SymbolState, ladder| state.triggers[ladder] >= turn(ladder, event.price);
+        state
+            .into_iter()
+            .flat_map(move |state| (0..2).filter(move |at| reached(state, *at)).map(|at| state.ladders[at]))
+    }
+
+    /// Has the ends of the ladders fetched which a print that waits will reach.
+    #[inline]
+    pub(super) fn prefetch_ladders(&self, event: &MarketEvent) {
+        self.reached_by(event).for_each(|ladder| ladder.prefetch_short(&self.pool));
+    }
+
+    /// Has the rules fetched which a print that waits will reach first, when the ends of its ladders are there.
+    #[inline]
+    pub(super) fn prefetch_rules(&self, event: &MarketEvent) {
+        let first = |ladder: Ladder| ladder.hot(&self.pool).map(|(_, number)| number);
+        self.reached_by(event).filter_map(first).for_each(|number| self.rules.prefetch(number));
     }
 
     /// Works off reached entries until none is left (true) or the budget is used up (false).

@@ -276,7 +276,9 @@ impl Rules {
     #[inline]
     pub fn prefetch_end(&self, number: u32) {
         let rule = self.get(number);
-        self.index.prefetch(LocalKey::of(rule).hash(&self.hasher));
+        if rule.fire() == Fire::Once {
+            self.index.prefetch(LocalKey::of(rule).hash(&self.hasher));
+        }
         if let Some(cold) = rule.cold() {
             prefetch(&self.cold[cold]);
         }

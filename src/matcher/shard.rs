@@ -29,7 +29,7 @@ use super::walk::Walks;
 use crate::limits::{BOOK_PLACES_PER_CYCLE, HELD_MAX, LOCATES, STORM_SLICE};
 use crate::model::{Action, Alert, AlertKind, Applied, Command, MarketEvent, Nanos, RuleCommand, event_flag};
 use crate::sys::clock::Stamp;
-use crate::sys::memory::prefetch;
+use crate::sys::memory::{prefetch, prefetch_all};
 
 /// Where a shard's words go.
 pub trait Outputs {
@@ -234,7 +234,7 @@ impl Shard {
     /// behind; it is noted then. The rest of [`Self::event`] would do the same with four times the instructions.
     #[inline(always)]
     fn is_quiet(&mut self, event: &MarketEvent) -> bool {
-        let Some(state) = self.symbols.at_locate(event.locate) else { return false };
+        let Some(state) = self.symbols.at_locate_mut(event.locate) else { return false };
         let quiet = !state.is_triggered(0, event.price)
             && state.is_calm(self.moment.epoch)
             && event.ts_event < self.next_expiry
@@ -285,6 +285,17 @@ impl Shard {
         if let Some(side) = side {
             self.symbols.get(symbol).book.prefetch(&self.levels, side, levels);
         }
+    }
+
+    /// True for a print with a price of its own that reaches some rule on `last`, as things stand. Has the rest of its symbol fetched,
+    /// of which [`Self::prefetch`] has fetched the first line.
+    #[inline]
+    pub(super) fn prefetch_fired(&self, event: &MarketEvent) -> bool {
+        if !matches!(event.action, Action::Trade | Action::Cross | Action::ExecuteAtPrice) {
+            return false;
+        }
+        let state = self.symbols.at_locate(event.locate).filter(|state| state.is_triggered(0, event.price));
+        state.inspect(|state| prefetch_all(*state)).is_some()
     }
 
     /// Takes a command. [`Self::room`] is not 0, nor [`Self::walk_room`] if it is a walk.

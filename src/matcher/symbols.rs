@@ -224,7 +224,13 @@ impl Symbols {
 
     /// The symbol of a locate, if there is one.
     #[inline]
-    pub fn at_locate(&mut self, locate: u16) -> Option<&mut SymbolState> {
+    pub fn at_locate(&self, locate: u16) -> Option<&SymbolState> {
+        self.states.get(self.by_locate(locate) as usize)
+    }
+
+    /// The same, to be changed.
+    #[inline]
+    pub fn at_locate_mut(&mut self, locate: u16) -> Option<&mut SymbolState> {
         let number = self.by_locate(locate);
         self.states.get_mut(number as usize)
     }

@@ -51,7 +51,7 @@ pub struct Args {
     /// One event in so many fires
     #[arg(long, default_value_t = 1)]
     mix: u64,
-    /// Also a round with all stamps for each step up to 100,000 events a second, and a table of the stages
+    /// Also a round with all stamps for each step but those over 100,000 events a second, and a table of the stages
     #[arg(long)]
     stages: bool,
     /// Go on with higher rates after the engine has collapsed
@@ -103,7 +103,7 @@ impl Part<'_> {
         running.engine.pause();
         for shape in shapes {
             let mut step = self.step(&running, &mut feed, shape)?;
-            if self.args.stages && matches!(shape, Shape::Steady(rate) if *rate <= STAMPED_RATE_MAX) {
+            if self.args.stages && is_stampable(shape) {
                 step.stages = Some(self.stages(&running, &mut feed, shape)?);
             }
             print!("{}", step.lines());
@@ -203,4 +203,9 @@ impl Part<'_> {
 /// The table of the stages, where there are any.
 pub fn stage_lines(step: &Step) -> String {
     step.stages.as_ref().map(|(relay, engine)| stages::lines(&step.shape, relay, engine)).unwrap_or_default()
+}
+
+/// More events a second than this are not asked after one by one.
+fn is_stampable(shape: &Shape) -> bool {
+    !matches!(shape, Shape::Steady(rate) if *rate > STAMPED_RATE_MAX)
 }
