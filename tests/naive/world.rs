@@ -204,6 +204,12 @@ impl World {
         self.feed_time = shared;
     }
 
+    /// A new session of the feed: locates, books, last prices and match numbers are void, rules keep their states.
+    pub fn begin_session(&mut self) {
+        self.market = Market::default();
+        self.sent.clear();
+    }
+
     /// A well-formed message.
     pub fn message(&mut self, sequence: u64, m: &Message<'_>) -> Effect {
         // "A rule has expired as soon as feed time, the present message included, is at or after `expires_at`"

@@ -7,6 +7,7 @@ use hairtrigger::gateway::wire::{Kind, RuleMessage};
 use hairtrigger::model::{Change, ChangeKind, Reason, RuleKey};
 
 use super::ledger::{self, Asked, Key, Ledger, key_of};
+use super::network::place_of;
 use super::translate::{day_time, remove, set};
 use crate::naive::rules::Command;
 
@@ -68,7 +69,7 @@ impl Effects {
         };
         self.commands.push(Effective {
             key: ledger::key(usize::from(change.key.account), &change.key),
-            at: change.feed_sequence,
+            at: place_of(&change.feed_session, change.feed_sequence),
             order: 2 * change.ordinal,
             feed_time: day_time(change.feed_time),
             version,
@@ -88,7 +89,7 @@ impl Effects {
         let (key, RuleMessage { user, symbol, slot, .. }) = (key_of(message), *message);
         self.commands.push(Effective {
             key,
-            at: message.sequence,
+            at: place_of(&message.feed_session, message.sequence),
             order: 2 * message.ordinal,
             feed_time: day_time(message.ts_event),
             version: None,
@@ -123,7 +124,7 @@ impl Effects {
         let place = ledger::place(&answer).expect("refusals have a place");
         self.commands.push(Effective {
             key: full,
-            at: place.sequence,
+            at: place_of(&place.session, place.sequence),
             order: 2 * latest.ordinal + 1,
             feed_time: day_time(place.feed_time),
             version: None,

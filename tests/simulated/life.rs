@@ -21,6 +21,7 @@ enum End {
 impl Simulation {
     /// One life, from a start to its end.
     pub(super) fn live(&mut self, is_last: bool, lives: usize) {
+        self.may_crash = !is_last || self.crash.is_some();
         let mut house = self.start();
         self.report.lives += 1;
         if self.life > 0 {
@@ -68,6 +69,12 @@ impl Simulation {
             assert!(step < 400_000, "it does not come to rest: {}", self.describe(&house));
         }
         self.trace(&house, "ends now");
+        // The last of a session that it has got is in the log: the next life may begin in another one.
+        let is_session_over = self.network.is_session_over(house.messages(), usize::MAX);
+        if is_session_over {
+            self.rest(&mut house);
+        }
+        let changes_away = is_session_over && !house.has_failed() && self.random.once_in(2);
         self.report.operations += if self.life == 0 { self.disk.operations() as u64 } else { 0 };
         match end {
             End::Stop if !house.has_failed() => {
@@ -77,6 +84,12 @@ impl Simulation {
                 self.stop(house);
             }
             _ => self.crash(house, end),
+        }
+        if changes_away && !is_last {
+            self.network.begin_session();
+            self.network.hear_again();
+            self.report.session_changes += 1;
+            self.report.changes_away += 1;
         }
     }
 

@@ -1,10 +1,10 @@
 //! The alert log as it lies on disk, read by the pictures in `gateway::segment` and `gateway::record` and checked: checksums, numbers
-//! without a hole, streams that count what they should.
+//! without a hole, streams that count what they should, and broken prints: what a `B` names is an alert of that very print.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use hairtrigger::gateway::wire::{Message, RuleMessage};
+use hairtrigger::gateway::wire::{Kind, Message, RuleMessage};
 
 use super::ACCOUNTS;
 use super::ledger::{Key, key_of};
@@ -57,6 +57,17 @@ pub fn lost(before: &AlertLog, after: &AlertLog) -> Vec<Key> {
     before.messages.iter().filter(|message| left.next_if_eq(message).is_none()).map(key_of).collect()
 }
 
+/// The alert that a `B` names bears the match number of the broken print, in the same session of the feed.
+fn check_bust(streams: &Streams, bust: &RuleMessage) {
+    if bust.kind != Kind::Busted {
+        return;
+    }
+    let named = streams[&DROP_COPY].get(bust.drop_copy_number as usize - 1).and_then(|bytes| Message::read(bytes));
+    let Some(Message::Rule(alert)) = named else { panic!("{bust:?} names no alert") };
+    let print = |it: &RuleMessage| (it.feed_session, it.match_number, it.symbol, it.version, it.account);
+    assert!(alert.kind == Kind::Alert && print(&alert) == print(bust), "{bust:?} names {alert:?}");
+}
+
 fn sorted(directory: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(directory).expect("a folder of our own");
     let mut paths: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
@@ -105,6 +116,7 @@ impl AlertLog {
                 }
             }
             if let Some(Message::Rule(message)) = Message::read(message) {
+                check_bust(streams, &message);
                 self.messages.push(message);
             }
             at += length.next_multiple_of(8);

@@ -1,7 +1,7 @@
 //! The whole engine in one thread under a seeded scheduler, killed and started again, against the naive `replay`.
 //!
 //! ```text
-//!   network: lines A and B (loss, duplication, reordering), re-request server; some messages never come
+//!   network: lines A and B (loss, duplication, reordering), re-request server; some messages never come; the feed's session changes
 //!      |  UDP on loopback                                         ^ pairs of sockets
 //!      v                                                          v
 //!   feed, matchers, gateway, control, journal: the engine's own wiring, a duty cycle at a time, short rings
@@ -19,7 +19,7 @@
 //! number twice, none missing), what every client read (the bytes of the log under that number), [`oracle`] at the end (all alerts of
 //! all lives are those of `replay`: none lost, none twice, in order), and that everything drains when it is left alone.
 //!
-//! Not simulated: TCP itself, TLS, a change of the feed's session, a full disk under the alert log, its retention, a changed config.
+//! Not simulated: TCP itself, TLS, a session of the feed that ends without saying so, a full disk under the alert log, its retention, a changed config.
 
 #![allow(dead_code)] // the test and the tool use a part of it each
 
@@ -79,6 +79,8 @@ struct Simulation {
     disk: Disk,
     ledger: Ledger,
     life: usize,
+    /// The life may end in another way than in order.
+    may_crash: bool,
     /// Boots of the machine: power cuts so far.
     boot: u8,
     /// What of the alert log is on disk,
@@ -96,7 +98,7 @@ pub fn run(knobs: Knobs, folder: &Path) -> Report {
     let mut random = Random(knobs.seed);
     let lives = 1 + random.below(4);
     let lives = knobs.lives.unwrap_or(if knobs.crash.is_some() { 2 } else { lives }) as usize;
-    let mut simulation = Simulation::new(knobs, random, folder);
+    let mut simulation = Simulation::new(knobs, lives, random, folder);
     for life in 0..lives {
         simulation.life = life;
         simulation.live(life + 1 == lives, lives);
@@ -105,7 +107,7 @@ pub fn run(knobs: Knobs, folder: &Path) -> Report {
 }
 
 impl Simulation {
-    fn new(knobs: Knobs, mut random: Random, folder: &Path) -> Simulation {
+    fn new(knobs: Knobs, lives: usize, mut random: Random, folder: &Path) -> Simulation {
         let ground = Ground::new(&mut random);
         let size = Size { messages: knobs.messages, rules: knobs.asks };
         let messages = ground.messages(&mut random, size.messages);
@@ -132,7 +134,8 @@ impl Simulation {
             _ => Rates { loss: 3, duplicate: 4, reorder: 3, server_loss: 4 },
         };
         let lost = lost(&mut random, messages.len());
-        let network = Network::new(messages, lost, rates);
+        let change = session_change(&mut Random(!knobs.seed), messages.len(), lives);
+        let network = Network::new(messages, lost, change, rates);
         let slots = |random: &mut Random| 1 << random.pick(&[1, 2, 4, 8]);
         let rings = RingSizes {
             market: slots(&mut random),
@@ -160,6 +163,7 @@ impl Simulation {
             disk: Disk::default(),
             ledger,
             life: 0,
+            may_crash: false,
             boot: 0,
             synced: Synced::default(),
             lost: BTreeSet::new(),
@@ -169,6 +173,13 @@ impl Simulation {
             random,
         }
     }
+}
+
+/// Where the feed's session changes, if it does: within a life, or where one ends by plan.
+fn session_change(random: &mut Random, count: usize, lives: usize) -> Option<usize> {
+    let within = 1 + random.below(count as u64 - 1) as usize;
+    let between = count * (1 + random.below(lives as u64) as usize) / (lives + usize::from(lives == 1));
+    random.pick(&[None, Some(within), Some(between)]).filter(|at| (1..count).contains(at))
 }
 
 /// Places of messages that never come.

@@ -13,6 +13,7 @@ use hairtrigger::model::{ChangeKind, OnSet, Reason, RuleState, Symbol, flag};
 use super::ACCOUNTS;
 use super::effects::{Effective, effective};
 use super::ledger::{Key, Ledger, key, key_of};
+use super::network::{place_of, session_of};
 use super::translate::day_time;
 use crate::naive::itch;
 use crate::naive::rules as naive_rules;
@@ -97,12 +98,20 @@ fn expected(
     let expired: BTreeSet<(u64, u64)> = expired.map(|it| (it.symbol.0, it.version)).collect();
     let mut world = World::default();
     let mut commands = commands.iter().peekable();
-    for &(sequence, bytes) in messages {
-        while let Some(effective) = commands.next_if(|command| command.at <= sequence) {
+    let mut session = 0;
+    for &(place, bytes) in messages {
+        if session_of(place) != session {
+            session = session_of(place);
+            while let Some(effective) = commands.next_if(|command| session_of(command.at) < session) {
+                carry_out(&mut world, effective, &expired, left_out);
+            }
+            world.begin_session();
+        }
+        while let Some(effective) = commands.next_if(|command| command.at <= place) {
             carry_out(&mut world, effective, &expired, left_out);
         }
         if let Ok(message) = itch::check(bytes) {
-            world.message(sequence, &message);
+            world.message(place, &message);
         }
     }
     commands.for_each(|effective| carry_out(&mut world, effective, &expired, left_out));
@@ -144,7 +153,9 @@ fn told(log: &[RuleMessage]) -> Vec<Row> {
     let is_expired = |it: &&RuleMessage| it.kind == Kind::Ended && it.reason == Reason::Expired;
     let (mut expired, mut rows): (Vec<&RuleMessage>, Vec<&RuleMessage>) =
         log.iter().filter(is_row).partition(is_expired);
-    rows.sort_by_key(|it| (it.sequence, if it.ordinal == 0 { u64::MAX } else { it.ordinal }));
+    rows.sort_by_key(|it| {
+        (place_of(&it.feed_session, it.sequence), if it.ordinal == 0 { u64::MAX } else { it.ordinal })
+    });
     expired
         .sort_by_key(|it| (it.ts_event, ACCOUNTS[key_of(it).0], it.user, it.symbol.to_string(), it.slot, it.version));
     rows.into_iter().chain(expired).map(row).collect()
@@ -156,7 +167,7 @@ fn row(it: &RuleMessage) -> Row {
         _ => ("ended", it.reason.name()),
     };
     let is_expired = it.reason == Reason::Expired;
-    let (sequence, ts) = (if is_expired { 0 } else { it.sequence }, day_time(it.ts_event));
+    let (sequence, ts) = (if is_expired { 0 } else { place_of(&it.feed_session, it.sequence) }, day_time(it.ts_event));
     let last = u8::from(it.flags & flag::LAST != 0);
     let price = if it.kind == Kind::Ended { String::new() } else { it.price.to_string() };
     let key = key_of(it);

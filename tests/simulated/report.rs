@@ -92,6 +92,9 @@ report! {
     lives: "starts",
     kills: "kills",
     power_cuts: "power cuts",
+    session_changes: "changes of the feed's session",
+    /// Of them.
+    changes_away: "of them while the engine was away",
     gaps: "gaps that nobody filled",
     disk_failures: "failures of the disk",
     lost: "alerts lost in power cuts",

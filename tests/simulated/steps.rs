@@ -33,6 +33,7 @@ impl Simulation {
         let random = &mut self.random;
         match actor - engine {
             0 if random.once_in(8) => self.network.beat(),
+            0 if self.network.is_session_over(house.messages(), publish_until) => self.change_session(house),
             0 => self.network.publish(random, publish_until),
             1 => self.network.deliver(random, to),
             2 => self.network.serve(random),
@@ -49,6 +50,19 @@ impl Simulation {
             self.synced.all(&self.place.alerts());
         }
         work
+    }
+
+    /// The feed's session ends, and another one begins soon. Who dies behind it never hears it again: so a life that may end by a
+    /// crash first comes to the end of what it has heard.
+    fn change_session(&mut self, house: &mut House) {
+        if self.may_crash {
+            self.rest(house);
+        }
+        self.network.end_session();
+        if !house.has_failed() && self.random.once_in(3) {
+            self.network.begin_session();
+            self.report.session_changes += 1;
+        }
     }
 
     /// All that comes is there; then the feed's patience with the rest ends.
@@ -126,9 +140,11 @@ impl Simulation {
     pub(super) fn catch_up(&mut self, house: &mut House) {
         let published = self.network.published();
         let mut steps = 0;
-        while house.messages() < self.network.coming(published) {
+        // Of a session that has begun meanwhile it hears at least one message: what is asked before has no place in it.
+        let until = published + usize::from(self.network.coming(published) == 0 && self.network.has_changed());
+        while house.messages() < self.network.coming(until) {
             for _ in 0..32 {
-                self.step(house, published, None);
+                self.step(house, until, None);
             }
             steps += 32;
             assert!(steps < 400_000, "it does not catch up: {}", self.describe(house));
