@@ -113,6 +113,14 @@ pub const ALERTS_PER_CYCLE: usize = 256;
 
 /// Slots of a market ring. Powers of two, as all rings.
 pub const MARKET_RING: usize = 1 << 14;
+/// Events of a block that goes to a shard of a replay: it shall stay in the cache,
+pub const REPLAY_BLOCK: usize = 1 << 10;
+/// and how many of them wait for the shard at most.
+pub const REPLAY_BLOCKS_AHEAD: usize = 8;
+/// Messages of a replay after which all shards hand in what they told,
+pub const REPLAY_BATCH: u64 = 1 << 16;
+/// and how many such batches of a shard wait to be written at most.
+pub const REPLAY_BATCHES_AHEAD: usize = 2;
 /// Slots of a rule ring.
 pub const RULE_RING: usize = 1 << 13;
 /// Slots of an applied ring.

@@ -3,9 +3,10 @@
 mod naive;
 
 use std::path::Path;
+use std::process::Command;
 
 use naive::generate::{Carrier, Random, Size, World};
-use naive::real::{describe, difference, run, run_files, shrink, world_difference};
+use naive::real::{Outcome, describe, difference, run, run_files, shrink, world_difference};
 use naive::recorded::{recorded, rules_around};
 use naive::{HEADER, replay, scenario};
 
@@ -94,6 +95,52 @@ fn worlds_reach_every_event_and_count() {
     assert!(events["rejected,unknown_key,0,"] > 100, "{events:?}");
     assert!(counts.iter().all(|n| *n > 100), "{counts:?}");
     assert!(damaged > 5 && captures > 5, "{damaged} damaged, {captures} captures");
+}
+
+/// A generated day, plain and gzipped, and rules for it, in `dir`. Long enough for several blocks and batches of every shard.
+fn day(dir: &Path) -> [String; 3] {
+    let paths = ["day.itch", "day.itch.gz", "rules.csv"].map(|name| dir.join(name).to_str().expect("ours").to_owned());
+    for out in &paths[..2] {
+        let mut generate = Command::new(env!("CARGO_BIN_EXE_hairtrigger"));
+        let generate = generate.args(["generate", "--out", out, "--rules-out", &paths[2], "--seed", "5"]);
+        let generate = generate.args(["--messages", "200000", "--symbols", "300", "--rules", "20000"]);
+        assert!(generate.status().expect("the command starts").success());
+    }
+    paths
+}
+
+#[test]
+fn a_day_is_the_same_for_every_number_of_shards() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let [plain, packed, rules] = day(dir.path());
+    // More rules before the first message than a block has places, and the others among the messages.
+    let text = std::fs::read_to_string(&rules).expect("it was written");
+    let (header, rows) = text.split_once('\n').expect("a header");
+    let at = |n: usize| n.saturating_sub(8_000) * 16;
+    let rows: String = rows.lines().enumerate().map(|(n, row)| format!("{},{row}\n", at(n))).collect();
+    std::fs::write(&rules, format!("at,{header}\n{rows}")).expect("a directory of our own");
+    let one = run_files(dir.path(), Path::new(&plain), 1);
+    let alerts = one.events.as_ref().map_or(0, |events| events.split(|byte| *byte == b'\n').count());
+    assert!(one.status == Some(0) && alerts > 5_000, "{alerts} rows: {}", one.stderr);
+    let counts = |outcome: &Outcome| outcome.stderr.split(",\"elapsed_s\"").next().map(str::to_owned);
+    for shards in 2..=8 {
+        let several = run_files(dir.path(), Path::new(if shards % 2 == 0 { &plain } else { &packed }), shards);
+        assert!(several.events == one.events, "{shards} shards: {}", several.stderr);
+        assert_eq!(counts(&several), counts(&one), "{shards} shards");
+    }
+}
+
+#[test]
+fn a_replay_that_cannot_write_ends_and_says_so() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let [plain, _, rules] = day(dir.path());
+    for shards in ["1", "8"] {
+        let mut replay = Command::new(env!("CARGO_BIN_EXE_hairtrigger"));
+        let replay = replay.args(["replay", &plain, "--rules", &rules, "--out", "/dev/full", "--shards", shards]);
+        let output = replay.output().expect("the command starts");
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(1) && told.contains("/dev/full: No space left"), "{told}");
+    }
 }
 
 #[test]

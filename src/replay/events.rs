@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io::{Result, Write};
 
-use super::shards::Told;
+use super::told::Told;
 use crate::model::{Alert, AlertKind, Nanos, Price, Reason, Refusal, flag};
 use crate::rules_csv::{Op, RulesFile};
 

@@ -2,39 +2,42 @@
 //!
 //! ```text
 //!  recording --> partition ----> shard 0 --.
-//!  rules.csv --> by symbol ----> shard 1 --+--> rows, sorted by (sequence, command) --> events.csv
+//!  rules.csv --> by symbol ----> shard 1 --+--> merge: rows, sorted by (sequence, command) --> events.csv
 //!  or a journal
 //! ```
 //!
-//! One shard runs on the caller's thread; several have a thread and a ring each. Every so many messages all shards hand in
-//! what they told, so memory does not grow with the feed. What a symbol's shard tells is in order already, and no two
-//! shards share a message or a command: merging by (sequence, command ordinal) restores the one order there is.
+//! One shard runs on the caller's thread; several have a thread each, and get their work in blocks. The merge has a thread of
+//! its own. Every so many messages all shards hand in what they told, so memory does not grow with the feed. What a symbol's
+//! shard tells is in order already, and no two shards share a message or a command: merging by (sequence, command ordinal)
+//! restores the one order there is.
+//!
+//! Cost: with many shards that of the caller's thread, which reads, decodes and routes every message.
 
 mod events;
+mod merge;
 mod script;
 mod shards;
+mod told;
+mod worker;
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde::Serialize;
 
 use crate::archive::Day;
 use crate::feed::downstream::Downstream;
 use crate::feed::recording::{Damage, Recording, RecordingError};
+use crate::limits::REPLAY_BATCH;
 use crate::model::{Command, Nanos, Refusal, RuleCommand, RuleKey};
 use crate::partition::{Partition, Shards};
 use crate::rules_csv::{CsvError, Op, Row};
 use events::EventsWriter;
+use merge::{Merged, merge};
 use script::Script;
 use shards::ReplayShards;
-
-/// Messages after which all shards hand in what they told.
-const BATCH: u64 = 1 << 18;
-/// Differences from a journal that are told one by one.
-const DIFFERENCES_SHOWN: usize = 10;
 
 /// Why a replay did not run to its end.
 #[derive(Debug, thiserror::Error)]
@@ -77,7 +80,7 @@ pub struct Summary {
     pub commands: u64,
     /// Rows of alerts.
     pub alerts: u64,
-    /// Seconds of matching.
+    /// Seconds of matching; what is written meanwhile costs none, where it finds a core and keeps up.
     pub elapsed_s: f64,
     /// Messages a second of it.
     pub messages_per_s: u64,
@@ -116,18 +119,23 @@ pub fn run_day(
 }
 
 fn run_script(feed: Recording, script: &Script, out: Option<&Path>, shards: usize) -> Result<Summary, ReplayError> {
-    let shards = ReplayShards::new(shards, script).map_err(ReplayError::Restore)?;
+    let (shards, told) = ReplayShards::new(shards, script).map_err(ReplayError::Restore)?;
     let fail = |source| ReplayError::Out { path: out.unwrap_or(Path::new("")).into(), source };
-    let file: Box<dyn Write> = match out {
+    let file: Box<dyn Write + Send> = match out {
         Some(path) => Box::new(File::create(path).map_err(fail)?),
         None => Box::new(io::sink()),
     };
     let out = BufWriter::with_capacity(1 << 20, file);
     let mut writer = EventsWriter::new(out, &script.file, script.midnight).map_err(fail)?;
     let replay = Replay::new(feed, script, shards);
-    let mut summary = replay.run(&mut writer).map_err(fail)?;
-    summary.alerts = writer.finish().map_err(fail)?;
-    Ok(summary)
+    let (summary, merged) = std::thread::scope(|scope| {
+        let merge = scope.spawn(|| merge(told, script, &mut writer));
+        let summary = replay.run(|| merge.is_finished());
+        (summary, merge.join().expect("the merge does not panic"))
+    });
+    let Merged { alerts, differences, first_differences } = merged.map_err(fail)?;
+    let differences = script.is_journal.then_some(differences);
+    Ok(Summary { alerts, differences, first_differences, ..summary })
 }
 
 struct Replay<'r> {
@@ -143,30 +151,18 @@ impl<'r> Replay<'r> {
         Replay { recording, script, partition: Partition::new(shards, Box::new(move |_| midnight)), rows_done: 0 }
     }
 
-    fn run(mut self, writer: &mut EventsWriter<'_, impl Write>) -> io::Result<Summary> {
-        let mut matching = Duration::ZERO;
-        let (mut differences, mut first_differences) = (0, vec![]);
-        loop {
-            let start = Instant::now();
-            let more = self.run_batch();
-            let mut told = self.partition.shards.collect();
-            matching += start.elapsed();
-            told.sort_by_key(|told| self.script.order(told));
-            for difference in told.iter().filter_map(|told| self.script.difference(told)) {
-                differences += 1;
-                if first_differences.len() < DIFFERENCES_SHOWN {
-                    first_differences.push(difference.to_string());
-                }
-            }
-            writer.write(&told)?;
-            if !more {
-                break;
-            }
+    /// Runs the whole feed, unless the merge ends before it: then it could not write.
+    fn run(mut self, merge_has_ended: impl Fn() -> bool) -> Summary {
+        let start = Instant::now();
+        while self.run_batch() && !merge_has_ended() {
+            self.partition.shards.hand_in();
         }
+        self.partition.shards.hand_in();
         let damage = self.recording.damage().map(Damage::to_string);
         let partition = self.partition.counts();
         let shards = self.partition.shards.finish();
-        Ok(Summary {
+        let elapsed = start.elapsed();
+        Summary {
             messages: partition.messages,
             prints: shards.prints,
             unknown_orders: partition.unknown_orders + shards.unknown_orders,
@@ -174,23 +170,23 @@ impl<'r> Replay<'r> {
             malformed: partition.malformed,
             unknown_types: partition.unknown_types,
             commands: self.rows_done as u64,
-            alerts: 0,
-            elapsed_s: matching.as_secs_f64(),
-            messages_per_s: (partition.messages as f64 / matching.as_secs_f64()) as u64,
-            differences: self.script.is_journal.then_some(differences),
+            elapsed_s: elapsed.as_secs_f64(),
+            messages_per_s: (partition.messages as f64 / elapsed.as_secs_f64()) as u64,
             damage,
-            first_differences,
-        })
+            ..Summary::default()
+        }
     }
 
     /// Runs messages, and the rows before them. False at the end of the feed, after the remaining rows.
     fn run_batch(&mut self) -> bool {
-        for _ in 0..BATCH {
+        for _ in 0..REPLAY_BATCH {
             let Some((sequence, message)) = self.recording.next() else {
                 // A rule may have expired by messages of which its shard has seen none.
                 self.partition.heartbeat(0);
                 run_rows(self.script, &mut self.rows_done, &mut self.partition, u64::MAX);
-                self.partition.shards.end(self.script.is_journal);
+                if self.script.is_journal {
+                    self.partition.shards.end_journal();
+                }
                 return false;
             };
             if self.script.file.rows.get(self.rows_done).is_some_and(|row| row.at <= sequence) {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::shards::{Cause, Told};
+use super::told::{Cause, Told};
 use crate::archive::{Day, Placed};
 use crate::model::{ChangeKind, Nanos, Refusal, RestoredRule, RestoredSymbol, RuleState};
 use crate::rules_csv::{Op, Row, RulesFile};
