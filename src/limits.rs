@@ -22,6 +22,8 @@ pub const REREQUEST_COUNT_MAX: u16 = 65_534;
 pub const LOCATES: usize = 1 << 16;
 /// Buffer that a gzipped BinaryFILE is unpacked through.
 pub const UNPACK_BUFFER_SIZE: usize = 1 << 18;
+/// So many of it may be unpacked ahead of who reads.
+pub const UNPACKED_CHUNKS_AHEAD: usize = 4;
 /// A gzipped capture is unpacked into memory: at most this many bytes. A plain one is mapped and has no bound.
 pub const UNPACKED_CAPTURE_SIZE_MAX: usize = 1 << 34;
 

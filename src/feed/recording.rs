@@ -17,6 +17,7 @@ mod capture;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod unpacking;
 
 use std::fs::File;
 use std::io;
@@ -152,6 +153,14 @@ impl Recording {
     pub fn rewind(&mut self) {
         match &mut self.body {
             Body::Stream(stream) => stream.rewind(),
+            Body::Capture(capture) => capture.rewind(),
+        }
+    }
+
+    /// Starts again before the first message, and has a gzipped BinaryFILE unpacked on a thread of its own, some chunks ahead.
+    pub fn rewind_aside(&mut self) {
+        match &mut self.body {
+            Body::Stream(stream) => stream.rewind_aside(),
             Body::Capture(capture) => capture.rewind(),
         }
     }

@@ -7,9 +7,9 @@
 //! ```
 //!
 //! One shard runs on the caller's thread; several have a thread each, and get their work in blocks. The merge has a thread of
-//! its own. Every so many messages all shards hand in what they told, so memory does not grow with the feed. What a symbol's
-//! shard tells is in order already, and no two shards share a message or a command: merging by (sequence, command ordinal)
-//! restores the one order there is.
+//! its own, and so has the unpacking of a gzipped feed. Every so many messages all shards hand in what they told, so memory
+//! does not grow with the feed. What a symbol's shard tells is in order already, and no two shards share a message or a
+//! command: merging by (sequence, command ordinal) restores the one order there is.
 //!
 //! Cost: with many shards that of the caller's thread, which reads, decodes and routes every message.
 
@@ -118,7 +118,7 @@ pub fn run_day(
     run_script(feed, &Script::of_day(day, midnight), out, shards)
 }
 
-fn run_script(feed: Recording, script: &Script, out: Option<&Path>, shards: usize) -> Result<Summary, ReplayError> {
+fn run_script(mut feed: Recording, script: &Script, out: Option<&Path>, shards: usize) -> Result<Summary, ReplayError> {
     let (shards, told) = ReplayShards::new(shards, script).map_err(ReplayError::Restore)?;
     let fail = |source| ReplayError::Out { path: out.unwrap_or(Path::new("")).into(), source };
     let file: Box<dyn Write + Send> = match out {
@@ -127,6 +127,7 @@ fn run_script(feed: Recording, script: &Script, out: Option<&Path>, shards: usiz
     };
     let out = BufWriter::with_capacity(1 << 20, file);
     let mut writer = EventsWriter::new(out, &script.file, script.midnight).map_err(fail)?;
+    feed.rewind_aside();
     let replay = Replay::new(feed, script, shards);
     let (summary, merged) = std::thread::scope(|scope| {
         let merge = scope.spawn(|| merge(told, script, &mut writer));

@@ -2,9 +2,10 @@
 
 use memmap2::Mmap;
 
+use super::unpacking::Unpacking;
 use super::{Damage, DamageKind, NotAFeed, is_well_formed};
 use crate::feed::binaryfile::{END_OF_SESSION, Frame, frame};
-use crate::feed::gunzip::{Gunzip, GzipDamage};
+use crate::feed::gunzip::GzipDamage;
 use crate::limits::UNPACK_BUFFER_SIZE;
 
 /// A place in a BinaryFILE: everything before `at` in the window was read.
@@ -23,8 +24,7 @@ enum Source {
 }
 
 struct Unpacker {
-    packed: Mmap,
-    gunzip: Gunzip,
+    unpacking: Unpacking,
     buffer: Box<[u8]>,
     filled: usize,
     /// Offset of the buffer's first byte in the unpacked file.
@@ -119,6 +119,14 @@ impl Stream {
         }
     }
 
+    /// Starts again before the first message. What is gzipped is unpacked on a thread of its own this time.
+    pub(super) fn rewind_aside(&mut self) {
+        self.rewind();
+        if let Source::Packed(unpacker) = &mut self.source {
+            unpacker.unpacking.rewind_aside();
+        }
+    }
+
     #[inline]
     fn window(&self) -> &[u8] {
         match &self.source {
@@ -152,7 +160,7 @@ impl Source {
     fn gzip_damage(&self) -> Option<GzipDamage> {
         match self {
             Source::Mapped(_) => None,
-            Source::Packed(unpacker) => unpacker.gunzip.damage(),
+            Source::Packed(unpacker) => unpacker.unpacking.damage(),
         }
     }
 }
@@ -160,11 +168,12 @@ impl Source {
 impl Unpacker {
     fn new(packed: Mmap) -> Unpacker {
         let buffer = vec![0; UNPACK_BUFFER_SIZE].into_boxed_slice();
-        Unpacker { packed, gunzip: Gunzip::new(), buffer, filled: 0, offset: 0 }
+        Unpacker { unpacking: Unpacking::new(packed), buffer, filled: 0, offset: 0 }
     }
 
     fn rewind(&mut self) {
-        (self.gunzip, self.filled, self.offset) = (Gunzip::new(), 0, 0);
+        self.unpacking.rewind();
+        (self.filled, self.offset) = (0, 0);
     }
 
     /// Forgets the first `count` bytes of the window.
@@ -176,7 +185,7 @@ impl Unpacker {
 
     /// What is left in the window is less than a frame, so the buffer has room (see `limits`).
     fn fill(&mut self) -> bool {
-        let count = self.gunzip.read(&self.packed, &mut self.buffer[self.filled..]);
+        let count = self.unpacking.read(&mut self.buffer[self.filled..]);
         self.filled += count;
         count > 0
     }

@@ -53,12 +53,14 @@ fn rest(recording: &mut Recording) -> Messages {
     all
 }
 
-/// All messages and the damage; reads twice.
+/// All messages and the damage; reads three times, the last time with a thread that unpacks.
 fn read(bytes: &[u8]) -> (Messages, Option<Damage>) {
     let mut recording = open(bytes).unwrap();
     let all = rest(&mut recording);
     let damage = recording.damage().copied();
     recording.rewind();
+    assert!(rest(&mut recording) == all && recording.damage().copied() == damage);
+    recording.rewind_aside();
     assert!(rest(&mut recording) == all && recording.damage().copied() == damage);
     (all, damage)
 }
@@ -150,6 +152,8 @@ fn a_gzipped_binaryfile_cut_anywhere_names_the_message_that_is_cut() {
         assert!(all == numbered(&messages[..all.len()]) && all.len() >= seen);
         seen = all.len();
         let Damage { kind, offset } = *recording.damage().unwrap();
+        recording.rewind_aside();
+        assert!(rest(&mut recording) == all && recording.damage() == Some(&Damage { kind, offset }));
         assert_eq!(kind, DamageKind::Gzip(GzipDamage::Cut));
         let end = 21 * seen as u64;
         assert!(offset == end || (seen == messages.len() && offset == end + 2), "{size}: {offset}");
