@@ -77,7 +77,9 @@ struct Fused<'i> {
     /// By symbol: 1 if it is this shard's.
     mine: Vec<u8>,
     /// This shard's changes, with the index of the tick that each comes before.
-    changes: std::iter::Peekable<std::vec::IntoIter<(usize, RuleCommand)>>,
+    changes: Vec<(usize, RuleCommand)>,
+    /// Of these, how many were made.
+    made: usize,
     /// Indexes of this shard's ticks in the current block.
     block: Vec<u32>,
 }
@@ -99,7 +101,7 @@ impl<'i> Fused<'i> {
             .filter(|(_, change)| is_mine(change.symbol))
             .map(|(ordinal, change)| (change.at as usize, change.command(input.rules.len() as u64 + ordinal)))
             .collect();
-        Fused { input, shard, sink, mine, changes: changes.into_iter().peekable(), block: vec![0; BLOCK + 1] }
+        Fused { input, shard, sink, mine, changes, made: 0, block: vec![0; BLOCK + 1] }
     }
 
     fn run(&mut self, ticks: std::ops::Range<usize>) {
@@ -132,8 +134,9 @@ impl<'i> Fused<'i> {
         }
         for at in of_block {
             let index = self.block[at] as usize;
-            while let Some((_, command)) = self.changes.next_if(|(before, _)| *before <= index) {
-                self.shard.command(&command, &mut self.sink);
+            while let Some((_, command)) = self.changes.get(self.made).filter(|(before, _)| *before <= index) {
+                self.made += 1;
+                self.shard.command(command, &mut self.sink);
             }
             self.shard.event(&self.input.tick(index).event(index, 0), &mut self.sink);
         }
