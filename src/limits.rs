@@ -80,6 +80,10 @@ pub const KERNEL_DROPS_INTERVAL: u64 = 1_000_000_000;
 pub const HISTORY_PACKETS_PER_CYCLE: usize = 8;
 /// and the size from which on such a packet takes no more messages.
 pub const HISTORY_PACKET_SIZE: usize = 1 << 13;
+/// At its end it is looked so often whether it was written on, in ns,
+pub const HISTORY_POLL: u64 = 1_000_000;
+/// and it is over when nothing came for so long, in ns: who records writes in blocks.
+pub const HISTORY_WAIT: u64 = 100_000_000;
 /// Datagrams read per duty cycle and line, in one system call: few enough that the first one's alerts do not wait long for
 /// the last one's reading.
 pub const DATAGRAMS_PER_CYCLE: usize = 16;

@@ -31,7 +31,8 @@ pub struct Args {
     #[arg(long, requires = "config")]
     cut_damaged_journal: bool,
     /// Begin with a recorded file of the day so far, for books and last prices: BinaryFILE or a capture, plain or gzipped, also
-    /// one that is still being written. What lies between its end and the live feed is asked for, else announced as a gap
+    /// one that is still being written: it is read on until it meets the live feed, and ends when nothing comes for 100 ms. What lies
+    /// between its end and the live feed is asked for, else announced as a gap
     #[arg(long, requires = "config", value_name = "FILE")]
     warm_up: Option<PathBuf>,
 }

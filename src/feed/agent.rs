@@ -5,6 +5,16 @@
 //! other by more than a batch; then gives out what became due, asks the re-request server, and tells feed time. A
 //! batch is stamped with the clock right after it was read. A datagram that the arbiter refuses stays in the batch, and that
 //! socket is not read until it was taken. An error of a socket is counted and ends its turn, nothing else.
+//!
+//! **An interface that goes away.** Reading says nothing of it: there is just nothing to be read. So a multicast line that is quiet joins
+//! its group once more each second:
+//!
+//! | what happened | the join says | then |
+//! |---|---|---|
+//! | nothing; or the link is down, which forgets nobody | it is a member | nothing |
+//! | the interface, or its address, is away | ENODEV | it is counted |
+//! | the interface was made anew | joined | it is counted, and the line is heard again |
+//! | so, for the 20th time | ENOBUFS: the kernel counts the memberships of interfaces that are gone (`igmp_max_memberships`) | so, with a new socket |
 
 mod recall;
 
@@ -91,6 +101,8 @@ pub struct FeedAgent<D> {
     /// Until then the re-request socket is read.
     listen_until: Nanos,
     recall: Option<Box<recall::Recall>>,
+    /// Bytes asked for per socket.
+    receive_buffer: usize,
 }
 
 impl<D: Downstream> FeedAgent<D> {
@@ -128,6 +140,7 @@ impl<D: Downstream> FeedAgent<D> {
             drops_read,
             listen_until,
             recall: None,
+            receive_buffer: settings.receive_buffer,
         })
     }
 
@@ -212,7 +225,7 @@ impl<D: Downstream> FeedAgent<D> {
         }
     }
 
-    /// Joins the groups of lines that are quiet once more: an interface that went away and came back has forgotten them.
+    /// Joins the groups of lines that are quiet once more: see the head of this file.
     fn rejoin(&mut self, now: Nanos) {
         for receiver in &mut self.receivers {
             let Some(line) = &receiver.group else { continue };
@@ -220,7 +233,11 @@ impl<D: Downstream> FeedAgent<D> {
                 continue;
             }
             receiver.ts_joined = now;
-            match socket::rejoin(&receiver.socket, line) {
+            let joined = match socket::rejoin(&receiver.socket, line) {
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => receiver.reopen(self.receive_buffer),
+                joined => joined,
+            };
+            match joined {
                 Ok(is_new) => self.counts.rejoins += u64::from(is_new),
                 Err(_) => self.counts.rejoin_failures += 1,
             }
@@ -293,6 +310,15 @@ impl Receiver {
             group: None,
             ts_joined: 0,
         })
+    }
+
+    /// Begins anew with a socket of the same address, which has no memberships but its own. True: it has joined.
+    #[cold]
+    fn reopen(&mut self, receive_buffer: usize) -> io::Result<bool> {
+        let (Some(group), SocketAddr::V4(address)) = (&mut self.group, self.granted.address) else { return Ok(false) };
+        group.address = address;
+        self.socket = socket::open_line(group, receive_buffer)?;
+        Ok(true)
     }
 
     /// Reads one datagram, or a batch. Datagrams on the re-request socket that no server sent are dropped.

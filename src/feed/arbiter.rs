@@ -116,6 +116,11 @@ impl Arbiter {
         (self.window.has(self.expected) && !self.is_recalled()) || self.owes()
     }
 
+    /// True when no message is missing before one that was heard.
+    pub fn is_joined(&self) -> bool {
+        self.expected == self.end || self.window.has(self.expected)
+    }
+
     /// Says which number a recorded file has next, to be offered as [`Line::File`]; `None`: there is nothing more in it.
     pub fn recall(&mut self, next: Option<u64>) {
         self.history = next;
@@ -341,7 +346,7 @@ impl Arbiter {
     #[inline]
     fn settle(&mut self, by: Mover, now: Nanos) {
         self.end = self.end.max(self.expected);
-        if self.expected == self.end || self.window.has(self.expected) {
+        if self.is_joined() {
             self.gap = None;
             return;
         }

@@ -40,8 +40,20 @@ impl Gunzip {
         self.end.and_then(Result::err)
     }
 
+    /// `packed` goes on behind the end that was found, where that was one behind which it may.
+    pub fn go_on(&mut self, packed: &[u8]) {
+        match self.end {
+            Some(Err(GzipDamage::Cut)) => self.end = None,
+            Some(Ok(())) => {
+                self.end = None;
+                self.next_member(&packed[self.at..]);
+            }
+            _ => (),
+        }
+    }
+
     /// Unpacks into `out` until it is full or the stream ends; says how much it wrote.
-    /// Less than `out` holds: the end, see [`Self::damage`]. `packed` is the same at each call.
+    /// Less than `out` holds: the end, see [`Self::damage`]. `packed` is the same at each call, up to [`Self::go_on`].
     pub fn read(&mut self, packed: &[u8], out: &mut [u8]) -> usize {
         let mut written = 0;
         while self.end.is_none() && written < out.len() {

@@ -2,7 +2,8 @@
 //!
 //! An engine that starts in the middle of the day knows neither books nor last prices. A recording of the same day, even one that
 //! is still being written and ends in the middle of a message, has them. It goes through the arbiter as answers to
-//! re-requests do, so what it and the lines have both is taken once, and what neither has is an ordinary gap.
+//! re-requests do, so what it and the lines have both is taken once, and what neither has is an ordinary gap. While it is read the
+//! live feed goes on, and so does a recording: what is written meanwhile is read too.
 //!
 //! A BinaryFILE names neither session nor day. What speaks against it: it goes on where the live feed has not been yet, or it
 //! has another message under a number than the lines have.
@@ -97,6 +98,15 @@ impl History {
         }
         let header = Header { session, sequence: first, count: self.count }.bytes();
         self.packet[..header.len()].copy_from_slice(&header);
+    }
+
+    /// Once [`Self::next`] gave `None`: looks whether the file was written on. True: it has more.
+    pub fn go_on(&mut self) -> bool {
+        // A file that cannot be looked at does not go on.
+        if self.recording.go_on().unwrap_or(false) {
+            self.advance();
+        }
+        self.next.is_some()
     }
 
     /// Reads the next message.

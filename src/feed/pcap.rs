@@ -93,6 +93,11 @@ impl<'a> Packets<'a> {
         Ok(packets)
     }
 
+    /// The same, from a place that [`Packets::rest`] has told.
+    pub fn from(self, rest: usize) -> Packets<'a> {
+        Packets { at: rest, ..self }
+    }
+
     /// What stands around the IP packets.
     pub fn link(&self) -> Link {
         self.link

@@ -11,6 +11,9 @@
 //! A file is a feed when at least one message in it is well formed, whatever stands before that message; the two bytes
 //! `00 00` alone are a session without messages. What is damaged is read up to the damage, which is then told.
 //!
+//! A file that is still being written, by who only appends to it, is read up to what is whole of it when it is opened; [`Recording::go_on`]
+//! takes what came since. Known limit: not of a gzipped capture, which is unpacked as a whole.
+//!
 //! Known limit: a mapped file that another process truncates meanwhile ends this one with SIGBUS.
 
 mod capture;
@@ -107,6 +110,7 @@ pub enum DamageKind {
 
 /// A recorded feed that is open, at one of its messages.
 pub struct Recording {
+    file: File,
     body: Body,
     gzipped: bool,
 }
@@ -119,11 +123,13 @@ enum Body {
 impl Recording {
     /// Opens a feed before its first message. Reads a BinaryFILE up to its first well-formed message, and a whole capture.
     pub fn open(path: &Path) -> Result<Recording, RecordingError> {
-        let map = map(path).map_err(|source| RecordingError::Io { path: path.into(), source })?;
+        let failed = |source| RecordingError::Io { path: path.into(), source };
+        let file = open_file(path).map_err(failed)?;
+        let map = map(&file).map_err(failed)?;
         let gzipped = map.starts_with(&gunzip::MAGIC);
         let body = Body::new(map, gzipped);
         let body = body.map_err(|reason| RecordingError::NotAFeed { path: path.into(), reason })?;
-        Ok(Recording { body, gzipped })
+        Ok(Recording { file, body, gzipped })
     }
 
     /// The next message and its sequence, in the order of the feed. `None`: the end, or damage; it stays `None`.
@@ -134,6 +140,27 @@ impl Recording {
             Body::Stream(stream) => stream.next(),
             Body::Capture(capture) => capture.next(),
         }
+    }
+
+    /// Once [`Self::next`] gave `None`: goes on with what was written behind that end since, if the file may go on there. True: there
+    /// are more bytes, and [`Self::next`] may have a message again.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn go_on(&mut self) -> io::Result<bool> {
+        let size = match &self.body {
+            Body::Stream(stream) => stream.open_size(),
+            Body::Capture(capture) => capture.open_size(),
+        };
+        if size.is_none_or(|size| self.file.metadata().is_ok_and(|file| file.len() <= size as u64)) {
+            return Ok(false);
+        }
+        let map = map(&self.file)?;
+        match &mut self.body {
+            Body::Stream(stream) => stream.go_on(map),
+            Body::Capture(capture) => capture.go_on(map),
+        }
+        Ok(true)
     }
 
     /// Once [`Self::next`] gave `None`: what ended the recording early.
@@ -216,7 +243,7 @@ fn is_well_formed(message: &[u8]) -> bool {
     itch::decode(message).is_ok()
 }
 
-fn map(path: &Path) -> io::Result<Mmap> {
+fn open_file(path: &Path) -> io::Result<File> {
     let file = File::open(path)?;
     let metadata = file.metadata()?;
     if metadata.is_dir() {
@@ -225,12 +252,16 @@ fn map(path: &Path) -> io::Result<Mmap> {
     if !metadata.is_file() {
         return Err(io::Error::other("not a regular file"));
     }
-    // SAFETY: the bytes must not change while the map is borrowed as a slice. The map is read-only, and recordings are
-    // files that are finished before they are read: whoever runs the command establishes it, nothing enforces it. Every
+    Ok(file)
+}
+
+fn map(file: &File) -> io::Result<Mmap> {
+    // SAFETY: the bytes must not change while the map is borrowed as a slice. The map is read-only and as long as the file is now, and
+    // who writes a recording only appends to it: whoever runs the command establishes it, nothing enforces it. Every
     // reader of the bytes checks each length against the slice, so that a byte that changes all the same gives a wrong
     // message and no access beyond the map; a file that shrinks ends the process (see the head of this file).
     #[allow(unsafe_code)]
-    let map = unsafe { Mmap::map(&file)? };
+    let map = unsafe { Mmap::map(file)? };
     // Only a hint to read ahead: without it everything is right, and slower.
     let _ = map.advise(Advice::Sequential);
     Ok(map)

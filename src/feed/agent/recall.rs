@@ -7,7 +7,8 @@
 //! | the feed begins another session meanwhile | the rest is not used |
 //! | the file has what is expected | it goes through the arbiter as an answer to a re-request |
 //! | it lacks what is expected and goes on later | a gap: asked for, else announced; then it is read on |
-//! | it ends | what lies between its end and the live feed is a gap |
+//! | it ends, in the middle of a message too, and the live feed was heard further on | it may be being written: what comes is read on |
+//! | nothing came for 100 ms ([`HISTORY_WAIT`]), or it says that it is complete | what lies between its end and the live feed is a gap |
 //! | it goes on where the live feed has not been | enough: the live feed goes on |
 //! | it has another message under a number than a line | books and last prices are thrown away: the session begins once more here |
 
@@ -16,7 +17,7 @@ use crate::feed::arbiter::Arbiter;
 use crate::feed::downstream::Downstream;
 use crate::feed::history::History;
 use crate::feed::settings::Line;
-use crate::limits::HISTORY_PACKETS_PER_CYCLE;
+use crate::limits::{HISTORY_PACKETS_PER_CYCLE, HISTORY_POLL, HISTORY_WAIT};
 use crate::model::Nanos;
 
 /// A file that is being read.
@@ -24,6 +25,9 @@ pub(super) struct Recall {
     history: History,
     /// The live feed's, once it was heard.
     session: Option<[u8; 10]>,
+    /// When it had something last, and when that was looked at.
+    ts_read: Nanos,
+    ts_looked: Nanos,
 }
 
 /// How far a cycle brought it.
@@ -41,7 +45,7 @@ impl<D: Downstream> FeedAgent<D> {
     pub fn warm_up(&mut self, history: History) {
         // Nothing is given up before the file was looked at.
         self.arbiter.recall(Some(0));
-        self.recall = Some(Box::new(Recall { history, session: None }));
+        self.recall = Some(Box::new(Recall { history, session: None, ts_read: 0, ts_looked: 0 }));
     }
 
     /// Has the arbiter take what the file has. Returns the packets taken.
@@ -66,7 +70,7 @@ impl<D: Downstream> FeedAgent<D> {
 
 impl Recall {
     fn step<D: Downstream>(&mut self, arbiter: &mut Arbiter, down: &mut D, now: Nanos) -> Step {
-        let Recall { history, session: begun } = self;
+        let Recall { history, session: begun, ts_read, ts_looked } = self;
         let Some(session) = arbiter.session() else { return Step::Goes(0) };
         match *begun {
             Some(id) if id != session => return Step::Foreign("the feed has begun another session"),
@@ -84,7 +88,10 @@ impl Recall {
         }
         for taken in 0..HISTORY_PACKETS_PER_CYCLE {
             let (expected, end) = (arbiter.expected(), arbiter.end());
-            let Some(next) = history.next() else { return Step::Over("the file is read") };
+            let Some(next) = history.next() else {
+                return self.wait(arbiter, now);
+            };
+            (*ts_read, *ts_looked) = (now, now);
             arbiter.recall(Some(next));
             if next >= end && expected == end && end > 1 {
                 return Step::Over("the file reaches the live feed");
@@ -106,5 +113,21 @@ impl Recall {
             }
         }
         Step::Goes(HISTORY_PACKETS_PER_CYCLE)
+    }
+
+    /// The file has no more for now.
+    fn wait(&mut self, arbiter: &mut Arbiter, now: Nanos) -> Step {
+        if arbiter.is_joined() {
+            return Step::Over("the file is read, and what lies behind it was heard");
+        }
+        if now.saturating_sub(self.ts_looked) >= HISTORY_POLL {
+            self.ts_looked = now;
+            if !self.history.go_on() && now.saturating_sub(self.ts_read) >= HISTORY_WAIT {
+                return Step::Over("the file is read, and does not reach the live feed");
+            }
+        }
+        // Nothing is given up yet.
+        arbiter.recall(Some(arbiter.expected()));
+        Step::Goes(0)
     }
 }

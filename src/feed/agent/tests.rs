@@ -2,8 +2,15 @@
 
 use std::net::Ipv4Addr;
 
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+
+use super::super::history::History;
+use super::super::itch::encode::{self, Head};
 use super::super::moldudp64::Header;
+use super::super::settings::Join;
 use super::*;
+use crate::limits::HISTORY_WAIT;
 
 const SESSION: [u8; 10] = *b"SESSION001";
 const MS: Nanos = 1_000_000;
@@ -21,7 +28,7 @@ struct Consumer {
 
 impl Downstream for Consumer {
     fn message(&mut self, sequence: u64, ts_recv: Nanos, message: &[u8]) -> bool {
-        assert_eq!(message, sequence.to_be_bytes());
+        assert_eq!(message, self::message(sequence));
         self.messages.extend((!self.refuses).then_some((sequence, ts_recv)));
         !self.refuses
     }
@@ -45,10 +52,28 @@ impl Downstream for Consumer {
     }
 }
 
+fn message(sequence: u64) -> [u8; 19] {
+    encode::delete(Head { locate: 1, tracking: 0, ts: sequence }, sequence)
+}
+
+/// Messages as packets and files have them.
+fn blocks(from: u64, to: u64) -> Vec<u8> {
+    (from..to).flat_map(|sequence| [&[0, 19][..], &message(sequence)].concat()).collect()
+}
+
 fn packet(from: u64, to: u64) -> Vec<u8> {
     let header = Header { session: SESSION, sequence: from, count: (to - from) as u16 };
-    let blocks = (from..to).flat_map(|sequence| [&[0, 8][..], &sequence.to_be_bytes()].concat());
-    header.bytes().into_iter().chain(blocks).collect()
+    header.bytes().into_iter().chain(blocks(from, to)).collect()
+}
+
+fn settings(line_a: LineSettings, line_b: Option<LineSettings>) -> FeedSettings {
+    let arbiter = ArbiterSettings::default();
+    FeedSettings { line_a: Some(line_a), line_b, rerequest: vec![], arbiter, receive_buffer: 1 << 20 }
+}
+
+fn loopback() -> LineSettings {
+    let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0);
+    LineSettings { address, interface: Ipv4Addr::LOCALHOST, source: None }
 }
 
 struct Bench {
@@ -59,17 +84,13 @@ struct Bench {
 
 impl Bench {
     fn new(servers: &[&UdpSocket]) -> Bench {
-        let loopback = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0);
-        let line = LineSettings { address: loopback, interface: Ipv4Addr::LOCALHOST, source: None };
-        let settings = FeedSettings {
-            line_a: Some(line),
-            line_b: Some(line),
-            rerequest: servers.iter().map(|server| v4(server)).collect(),
-            arbiter: ArbiterSettings::default(),
-            receive_buffer: 1 << 20,
-        };
+        let rerequest = servers.iter().map(|server| v4(server)).collect();
+        Bench::with(&FeedSettings { rerequest, ..settings(loopback(), Some(loopback())) })
+    }
+
+    fn with(settings: &FeedSettings) -> Bench {
         let clock = Clock::simulated(1_000 * MS);
-        let agent = FeedAgent::open(&settings, clock.clone(), Consumer::default()).unwrap();
+        let agent = FeedAgent::open(settings, clock.clone(), Consumer::default()).unwrap();
         Bench { agent, clock, sender: local() }
     }
 
@@ -241,18 +262,8 @@ fn an_address_that_is_not_ours_is_an_error_that_names_it() {
 fn a_line_whose_group_was_lost_joins_it_again() {
     let group = SocketAddrV4::new(Ipv4Addr::new(239, 255, 73, 20), 0);
     let any = LineSettings { address: group, interface: Ipv4Addr::LOCALHOST, source: None };
-    let settings = FeedSettings {
-        line_a: Some(any),
-        line_b: None,
-        rerequest: vec![],
-        arbiter: ArbiterSettings::default(),
-        receive_buffer: 1 << 20,
-    };
-    let clock = Clock::simulated(1_000 * MS);
-    let agent = FeedAgent::open(&settings, clock.clone(), Consumer::default()).unwrap();
-    let sender = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None).unwrap();
-    sender.set_multicast_if_v4(&Ipv4Addr::LOCALHOST).unwrap();
-    let mut bench = Bench { agent, clock, sender: sender.into() };
+    let mut bench = Bench::with(&settings(any, None));
+    socket2::SockRef::from(&bench.sender).set_multicast_if_v4(&Ipv4Addr::LOCALHOST).unwrap();
     bench.send(Line::A, 1, 2);
     bench.until(|bench| bench.sequences() == [1]);
     let lost = socket2::SockRef::from(&bench.agent.receivers[0].socket);
@@ -270,4 +281,112 @@ fn a_line_whose_group_was_lost_joins_it_again() {
     bench.clock.advance(3_000 * MS);
     (0..100).for_each(|_| _ = bench.step());
     assert_eq!(bench.agent.socket_counts().rejoins, 1, "it is a member");
+}
+
+/// An interface that is made anew loses its members, and the kernel counts them on: so at the 20th time a socket may join nothing.
+/// The test is another process in a network namespace of its own, where it may make interfaces.
+#[test]
+fn a_line_is_heard_again_however_often_its_interface_goes_away() {
+    const INSIDE: &str = "HAIRTRIGGER_TEST_NAMESPACE";
+    const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 9, 9, 1);
+    let ip = |arguments: &str| {
+        let output = std::process::Command::new("ip").args(arguments.split(' ')).output();
+        output.is_ok_and(|output| output.status.success())
+    };
+    let begin = || {
+        ip("link add feed0 type veth peer name feed1")
+            && ip(&format!("addr add {ADDRESS}/24 dev feed0"))
+            && ip("link set feed0 up")
+            && ip("link set feed1 up")
+    };
+    if std::env::var_os(INSIDE).is_none() {
+        let name = "feed::agent::tests::a_line_is_heard_again_however_often_its_interface_goes_away";
+        let child = std::process::Command::new("unshare")
+            .args(["--user", "--map-root-user", "--net"])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", name, "--nocapture"])
+            .env(INSIDE, "1")
+            .output();
+        match child {
+            Ok(child) if String::from_utf8_lossy(&child.stdout).contains("test result") => {
+                assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stderr));
+            }
+            _ => eprintln!("skipped: no network namespace can be made here (unshare)"),
+        }
+        return;
+    }
+    if !(ip("link set lo up") && begin()) {
+        eprintln!("skipped: no interface can be made here (ip link add ... type veth)");
+        return;
+    }
+    for source in [None, Some(ADDRESS)] {
+        let group = SocketAddrV4::new(Ipv4Addr::new(239, 255, 73, 21), 0);
+        let mut bench = Bench::with(&settings(LineSettings { address: group, interface: ADDRESS, source }, None));
+        let mut count = 0;
+        for times in 0..25 {
+            let sender = UdpSocket::bind((ADDRESS, 0)).unwrap();
+            socket2::SockRef::from(&sender).set_multicast_if_v4(&ADDRESS).unwrap();
+            bench.sender = sender;
+            bench.send(Line::A, times + 1, times + 2);
+            bench.until(|bench| bench.sequences().len() as u64 == times + 1);
+            assert_eq!((bench.agent.socket_counts().rejoins, bench.agent.socket_counts().socket_errors), (times, 0));
+            assert!(ip("link del feed0"));
+            bench.clock.advance(3_000 * MS);
+            bench.until(|bench| bench.agent.socket_counts().rejoin_failures > count);
+            count = bench.agent.socket_counts().rejoin_failures;
+            assert!(begin(), "{times}");
+            bench.clock.advance(3_000 * MS);
+            bench.until(|bench| bench.agent.socket_counts().rejoins > times);
+        }
+    }
+}
+
+/// A line that was heard from message 20 on, and a file that has reached the middle of message 10 when it is opened.
+fn warming_up(folder: &tempfile::TempDir) -> (Bench, File) {
+    let path = folder.path().join("feed");
+    std::fs::write(&path, blocks(1, 11).split_last_chunk::<7>().unwrap().0).unwrap();
+    let of_line = settings(loopback(), None);
+    let arbiter = ArbiterSettings { join: Join::At(1), ..of_line.arbiter };
+    let mut bench = Bench::with(&FeedSettings { arbiter, ..of_line });
+    bench.agent.warm_up(History::open(&path).unwrap());
+    bench.send(Line::A, 20, 22);
+    bench.until(|bench| bench.sequences().len() == 9);
+    (bench, OpenOptions::new().append(true).open(&path).unwrap())
+}
+
+#[test]
+fn a_file_that_is_being_written_is_read_on_until_it_meets_the_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut bench, mut file) = warming_up(&folder);
+    file.write_all(blocks(1, 11).last_chunk::<7>().unwrap()).unwrap();
+    for (from, to) in [(11, 12), (12, 15), (15, 20)] {
+        file.write_all(&blocks(from, to)).unwrap();
+        let last = if to == 20 { 22 } else { to };
+        bench.until(|bench| {
+            bench.clock.advance(MS);
+            bench.sequences().len() as u64 == last - 1
+        });
+        assert_eq!(bench.agent.recall.is_some(), to < 20);
+        bench.clock.advance(HISTORY_WAIT - 2 * MS);
+    }
+    file.write_all(&blocks(20, 30)).unwrap();
+    bench.send(Line::A, 22, 23);
+    bench.until(|bench| bench.sequences().len() == 22);
+    assert_eq!(bench.sequences(), (1..23).collect::<Vec<_>>());
+    assert_eq!((bench.agent.counts().from_file, bench.agent.downstream().gaps.len()), (19, 0));
+}
+
+#[test]
+fn a_file_that_was_written_to_its_end_keeps_nobody_waiting() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut bench, _) = warming_up(&folder);
+    bench.clock.advance(HISTORY_WAIT - MS);
+    (0..10).for_each(|_| _ = bench.step());
+    assert!(bench.agent.recall.is_some() && bench.agent.downstream().gaps.is_empty());
+    bench.until(|bench| {
+        bench.clock.advance(MS);
+        bench.sequences().len() == 11
+    });
+    assert_eq!(bench.agent.downstream().gaps, [(10, 20)]);
+    assert!(bench.clock.now() <= 1_000 * MS + 2 * HISTORY_WAIT);
 }

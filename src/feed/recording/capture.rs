@@ -18,6 +18,8 @@ pub(super) struct Capture {
     session: [u8; 10],
     index: Vec<Entry>,
     next: usize,
+    /// Packets before this byte were read.
+    read: usize,
     damage: Option<Damage>,
 }
 
@@ -47,16 +49,15 @@ impl Capture {
     pub(super) fn new(map: Mmap, gzipped: bool) -> Result<Capture, NotAFeed> {
         let (bytes, gzip) = if gzipped { unpack(&map)? } else { (Bytes::Mapped(map), None) };
         let mut packets = Packets::new(&bytes)?;
-        let (session, mut index) = index(&bytes, &mut packets).ok_or(NotAFeed::NoMessage)?;
-        index.sort_by_key(|entry| entry.sequence);
-        index.dedup_by_key(|entry| entry.sequence);
-        let offset = packets.rest() as u64;
+        let (session, index) = index(&bytes, &mut packets, None).ok_or(NotAFeed::NoMessage)?;
+        let read = packets.rest();
+        let offset = read as u64;
         let damage = match gzip {
             Some(gzip) => Some(Damage { kind: DamageKind::Gzip(gzip), offset }),
-            None if packets.rest() < bytes.len() => Some(Damage { kind: DamageKind::CutPacket, offset }),
+            None if read < bytes.len() => Some(Damage { kind: DamageKind::CutPacket, offset }),
             None => None,
         };
-        let capture = Capture { bytes, session, index, next: 0, damage };
+        let capture = Capture { bytes, session, index, next: 0, read, damage };
         if !capture.index.iter().any(|entry| is_well_formed(capture.message(entry))) {
             return Err(NotAFeed::NoMessage);
         }
@@ -77,6 +78,28 @@ impl Capture {
         &rest[..usize::from(u16::from_be_bytes(*size))]
     }
 
+    /// The size that the file had, if it may go on behind that.
+    pub(super) fn open_size(&self) -> Option<usize> {
+        match &self.bytes {
+            Bytes::Mapped(map) => Some(map.len()),
+            Bytes::Unpacked(_) => None,
+        }
+    }
+
+    /// The same file, longer. What came late on one of its lines comes behind what was given out.
+    pub(super) fn go_on(&mut self, longer: Mmap) {
+        if let Ok(packets) = Packets::new(&longer) {
+            let mut packets = packets.from(self.read);
+            if let Some((_, more)) = index(&longer, &mut packets, Some(self.session)) {
+                self.index.extend(more);
+            }
+            self.read = packets.rest();
+        }
+        let is_cut = self.read < longer.len();
+        self.damage = is_cut.then_some(Damage { kind: DamageKind::CutPacket, offset: self.read as u64 });
+        self.bytes = Bytes::Mapped(longer);
+    }
+
     pub(super) fn damage(&self) -> Option<&Damage> {
         self.damage.as_ref().filter(|_| self.next == self.index.len())
     }
@@ -94,11 +117,11 @@ impl Capture {
     }
 }
 
-/// The messages of the first session, in the order of the file. The first session is that of the first packet with a
+/// The messages of a session, by their sequence, the first of each. If none is named it is that of the first packet with a
 /// message in it: a heartbeat of another stream says nothing. `None`: there is no such packet.
-fn index(bytes: &[u8], packets: &mut Packets) -> Option<([u8; 10], Vec<Entry>)> {
+fn index(bytes: &[u8], packets: &mut Packets, mut session: Option<[u8; 10]>) -> Option<([u8; 10], Vec<Entry>)> {
     let link = packets.link();
-    let (mut session, mut entries) = (None, Vec::new());
+    let mut entries = Vec::new();
     for packet in packets {
         let Some(payload) = udp_payload(link, packet.frame) else { continue };
         let Some(header) = Header::read(payload) else { continue };
@@ -111,6 +134,8 @@ fn index(bytes: &[u8], packets: &mut Packets) -> Option<([u8; 10], Vec<Entry>)> 
             entries.push(Entry { sequence, offset });
         }
     }
+    entries.sort_by_key(|entry: &Entry| entry.sequence);
+    entries.dedup_by_key(|entry| entry.sequence);
     Some((session?, entries))
 }
 

@@ -112,6 +112,30 @@ impl Stream {
         matches!(self.end, Some(End::NoMarker))
     }
 
+    /// The size that the file had, once it has been read to an end behind which it may go on.
+    pub(super) fn open_size(&self) -> Option<usize> {
+        let is_open = match self.end? {
+            End::NoMarker => true,
+            End::Marker => false,
+            End::Damaged(damage) => {
+                matches!(damage.kind, DamageKind::CutMessage | DamageKind::Gzip(GzipDamage::Cut))
+            }
+        };
+        match &self.source {
+            Source::Mapped(map) => is_open.then_some(map.len()),
+            Source::Packed(unpacker) => unpacker.unpacking.open_size().filter(|_| is_open),
+        }
+    }
+
+    /// The same file, longer.
+    pub(super) fn go_on(&mut self, longer: Mmap) {
+        self.end = None;
+        match &mut self.source {
+            Source::Mapped(map) => *map = longer,
+            Source::Packed(unpacker) => unpacker.unpacking.go_on(longer),
+        }
+    }
+
     pub(super) fn rewind(&mut self) {
         (self.at, self.sequence, self.end) = (0, 0, None);
         if let Source::Packed(unpacker) = &mut self.source {

@@ -1,6 +1,7 @@
 //! Files as they come and as they should not come, against a naive reading of the same bytes.
 
 use std::collections::BTreeMap;
+use std::fs::OpenOptions;
 use std::io::Write;
 use std::net::SocketAddrV4;
 use std::path::{Path, PathBuf};
@@ -102,6 +103,48 @@ fn several_gzip_members_are_one_stream_wherever_they_meet() {
         let packed = [gzip(&plain[..at]), gzip(&plain[at..])].concat();
         assert_eq!(read(&packed), (numbered(&messages), None), "{at}");
     }
+}
+
+/// Cut anywhere, and written on in two steps: each message comes once, and what was cut is damage no more.
+#[test]
+fn a_file_that_is_written_on_is_read_on() {
+    let messages = [good(1), good(2), good(3), good(4)];
+    let plain = frames(&messages);
+    let captured = capture(&[packet(SESSION, 1, &messages[..2]), packet(SESSION, 3, &messages[2..])]);
+    let members = [gzip(&plain[..30]), gzip(&plain[30..])].concat();
+    let marked = [&plain[..], &END_OF_SESSION].concat();
+    for bytes in [&plain, &marked, &gzip(&marked), &members, &captured] {
+        let (_folder, path) = place();
+        let mut opened = 0;
+        for first in 1..bytes.len() {
+            std::fs::write(&path, &bytes[..first]).unwrap();
+            let Ok(mut recording) = Recording::open(&path) else { continue };
+            opened += 1;
+            let mut all = rest(&mut recording);
+            assert!(!recording.go_on().unwrap(), "nothing came");
+            let mut file = OpenOptions::new().append(true).open(&path).unwrap();
+            let middle = first.midpoint(bytes.len());
+            for more in [&bytes[first..middle], &bytes[middle..]] {
+                file.write_all(more).unwrap();
+                recording.go_on().unwrap();
+                all.extend(rest(&mut recording));
+            }
+            assert!(all == numbered(&messages) && recording.damage().is_none(), "{first} of {}: {all:?}", bytes.len());
+        }
+        assert!(opened > 20);
+    }
+}
+
+/// What comes behind the end of a session is none of it, and stays damage.
+#[test]
+fn a_session_that_has_ended_does_not_go_on() {
+    let bytes = [&frames(&[good(1)])[..], &END_OF_SESSION].concat();
+    let (_folder, path) = place();
+    std::fs::write(&path, &bytes).unwrap();
+    let mut recording = Recording::open(&path).unwrap();
+    rest(&mut recording);
+    OpenOptions::new().append(true).open(&path).unwrap().write_all(&frames(&[good(2)])).unwrap();
+    assert!(!recording.go_on().unwrap() && recording.next().is_none());
 }
 
 #[test]

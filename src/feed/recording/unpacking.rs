@@ -71,6 +71,19 @@ impl Unpacking {
         }
     }
 
+    /// The size of the packed file, if it can go on behind that: not where a thread has come to its end.
+    pub(super) fn open_size(&self) -> Option<usize> {
+        matches!(self.place, Place::Here(_)).then_some(self.packed.len())
+    }
+
+    /// As [`Gunzip::go_on`]: the same packed file, longer.
+    pub(super) fn go_on(&mut self, longer: Mmap) {
+        if let Place::Here(gunzip) = &mut self.place {
+            gunzip.go_on(&longer);
+            self.packed = Arc::new(longer);
+        }
+    }
+
     /// As [`Gunzip::damage`].
     pub(super) fn damage(&self) -> Option<GzipDamage> {
         match &self.place {
