@@ -5,7 +5,7 @@ mod naive;
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -13,18 +13,24 @@ use engine::alerts::{Reader, difference, log_rows};
 use engine::feed::{Feed, binary_file, server_of, settings, synthetic};
 use engine::rules::{Rows, ask, read};
 use engine::{PASSWORD, Shape, config};
-use hairtrigger::archive::logged;
+use hairtrigger::archive::{Archive, logged};
 use hairtrigger::client::{Client, Event, Request as Login};
 use hairtrigger::config::midnight_utc;
 use hairtrigger::control::wire::{Answer, Ask, Body, Request};
 use hairtrigger::engine::Engine;
+use hairtrigger::feed::recording::Recording;
 use hairtrigger::gateway::history;
+use hairtrigger::gateway::record::{self, Next};
+use hairtrigger::gateway::segment::HEADER_SIZE;
 use hairtrigger::gateway::wire::RuleMessage;
 use hairtrigger::journal::compaction::{self, LogRead};
 use hairtrigger::journal::recovery::Logged;
 use hairtrigger::journal::storage::Directory;
-use hairtrigger::model::{Listed, LogPosition, RuleKey};
+use hairtrigger::model::{
+    Change, ChangeKind, Comparison, Listed, LogPosition, Price, RuleKey, RuleSpec, RuleState, Signal,
+};
 use hairtrigger::publish::{Messages, Rates, Settings};
+use hairtrigger::replay;
 use hairtrigger::synth::{Day, DayParams, RULES_HEADER, RuleRows};
 use naive::generate::Random;
 
@@ -254,6 +260,103 @@ fn a_day_that_was_pruned_is_named_and_the_next_is_replayed_as_before() {
     assert!(later.status.success(), "a day without changes behind all that the journal has");
 }
 
+/// Leaves the first three quarters of the records in the newest segment of a log.
+fn cut_log(log: &Path) {
+    let files = |folder: &Path| -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(folder).expect("a folder of our own");
+        entries.map(|entry| entry.expect("a file").path()).collect()
+    };
+    let mut paths: Vec<PathBuf> = files(log).iter().flat_map(|session| files(session)).collect();
+    paths.sort();
+    // The last file is prepared for what comes, and has nothing yet.
+    let (path, mut bytes) = paths
+        .iter()
+        .rev()
+        .map(|path| (path, std::fs::read(path).expect("a file of our own")))
+        .find(|(_, bytes)| bytes.get(HEADER_SIZE..).is_some_and(|rest| matches!(record::next(rest), Next::Record(..))))
+        .expect("a segment with records");
+    let mut starts = vec![HEADER_SIZE];
+    while let Next::Record(_, stride) = record::next(&bytes[starts[starts.len() - 1]..]) {
+        starts.push(starts[starts.len() - 1] + stride);
+    }
+    bytes[starts[3 * starts.len() / 4]..].fill(0);
+    std::fs::write(path, bytes).expect("a file of our own");
+}
+
+/// A snapshot's log goes on to where it was when the snapshot was made, and its journal only up to the last closed segment: so it
+/// knows of the versions, and of the ends, of rules whose sets and removals come behind it.
+#[test]
+fn a_snapshot_whose_log_is_ahead_of_its_journal_is_no_difference() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    let second = synthetic(DayParams { seed: 32, ..DAY });
+    live(folder.path(), &synthetic(DAY), *b"LIVE000001", "2020-01-30", 7);
+    live(folder.path(), &second, *b"LIVE000002", "2020-01-31", 8);
+    let before = replayed(folder.path(), &second, &["--session", "LIVE000002"]);
+    // The journal's segment of the second day is not closed, and of the alert log the snapshot has the half of that day.
+    let log = folder.path().join("log-up-to-noon");
+    copy(folder.path(), &log, |name| name.len() == 10 && name.bytes().all(|byte| byte.is_ascii_digit()));
+    cut_log(&log);
+    let mut reached = 0;
+    history::read(&log, LogPosition::default(), |message| {
+        reached = if message.feed_session == *b"LIVE000002" { message.sequence.max(reached) } else { 0 };
+    })
+    .expect("a log");
+    let mut storage = Directory::create(&folder.path().join("journal")).expect("a journal");
+    let made = compaction::compact(&mut storage, &mut Log(&log), 1, || true).expect("a journal");
+    let (_, totals) = made.expect("a snapshot");
+    assert!(totals.fates > 100 && reached > 10_000, "{totals:?}, message {reached}: the log is not ahead");
+    assert!(compaction::prune(&mut storage, 0).expect("a journal") > 0);
+    // What the snapshot's log has told is not given again, and all else is.
+    let sequence = |row: &String| row.split(',').next().and_then(|text| text.parse().ok()).unwrap_or(0u64);
+    let (told, expired) = (|row: &&String| sequence(row) <= reached, |row: &&String| row.contains(",ended,expired,"));
+    for shards in ["1", "3"] {
+        let rows = replayed(folder.path(), &second, &["--session", "LIVE000002", "--shards", shards]);
+        let all = before.iter().filter(|row| !told(row) && !expired(row)).cloned().collect::<Vec<_>>();
+        let found = rows.iter().filter(|row| !told(row) && !expired(row)).cloned().collect::<Vec<_>>();
+        let difference = difference(&settled(all.clone()), &settled(found));
+        assert!(all.len() > 300 && difference.is_empty(), "{} rows: {difference}", all.len());
+        let again = rows.iter().filter(told).count();
+        assert!(again < 50, "{again} rows of what had been told");
+        assert!(rows.iter().filter(expired).all(|row| before.contains(row)));
+    }
+}
+
+/// A kill takes a set whose alert was told: after the restart versions go on behind it, and the journal never has it.
+#[test]
+fn a_version_that_no_record_of_the_journal_has_stays_skipped() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [feed, out] = ["feed", "events.csv"].map(|name| folder.path().join(name));
+    std::fs::write(&feed, binary_file(&synthetic(DayParams { messages: 100, ..DAY }))).expect("a folder of our own");
+    let change = |version: u64, kind| Change {
+        ordinal: version,
+        feed_sequence: 1,
+        feed_time: 0,
+        feed_session: *b"S         ",
+        shard: 0,
+        key: RuleKey { user: version, symbol: "ZZZ".parse().expect("a symbol"), slot: 1, account: 0 },
+        version,
+        kind,
+    };
+    let set = |version| {
+        change(version, ChangeKind::Set(RuleSpec::new(Signal::Last, Comparison::Below, Price(1)), RuleState::Unknown))
+    };
+    let day = |changes: &[Change]| {
+        let changes = (1..).zip(changes).map(|(record, change)| (record, *b"demo  ", *change)).collect();
+        Archive { changes, ..Archive::default() }.day(None)
+    };
+    let run = |changes: &[Change]| {
+        let feed = Recording::open(&feed).expect("a feed");
+        replay::run_day(feed, day(changes), 0, Some(&out), 2).expect("it runs").differences
+    };
+    let removed = |version| Change { ordinal: 9, ..change(version, ChangeKind::Removed) };
+    assert_eq!(run(&[set(1), set(5), removed(5)]), Some(0));
+    let events = std::fs::read_to_string(&out).expect("events");
+    assert!(events.contains(",ended,removed,0,demo,5,ZZZ,1,5,"), "{events}");
+    assert_eq!(run(&[set(5), set(1)]), Some(1), "versions never go back");
+    assert_eq!(run(&[set(1), removed(2)]), Some(1), "there is no such rule");
+}
+
 /// A feed of another day than the journal's does not fit, and that is said.
 #[test]
 fn a_journal_that_does_not_fit_the_feed_is_said_to() {
@@ -340,4 +443,35 @@ fn the_journal_is_exported_as_rules_files() {
     // Where a shard knew less of feed time than all, a cooldown may count from another stamp: few, if any.
     let difference = difference(&cross(&mut expected), &cross(&mut replayed));
     assert!(difference.is_empty(), "{difference}");
+}
+
+/// No command takes a folder without a journal for one that is empty and whole.
+#[test]
+fn a_folder_without_a_journal_is_said_to_be_none() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let missing = folder.path().join("missing");
+    let snapshot_only = folder.path().join("snapshot-only");
+    std::fs::create_dir(&snapshot_only).expect("a folder of our own");
+    std::fs::write(snapshot_only.join("00000000000000000009.snapshot"), "").expect("a folder of our own");
+    let said = |directory: &Path, arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hairtrigger"));
+        let output = command.args(arguments).arg(directory).output().expect("it starts");
+        let [out, error] = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        (output.status.code(), out, error)
+    };
+    let feed = folder.path().join("feed");
+    std::fs::write(&feed, [0, 0]).expect("a folder of our own");
+    let replay = ["replay", &feed.display().to_string(), "--journal"];
+    for directory in [folder.path(), &missing, &snapshot_only] {
+        for arguments in [&["journal", "inspect"][..], &["journal", "verify"], &["journal", "export"], &replay] {
+            let (status, out, error) = said(directory, arguments);
+            if directory == snapshot_only && arguments[1] == "inspect" {
+                assert!(status == Some(0) && out.contains("00000000000000000009.snapshot"), "{out}{error}");
+                continue;
+            }
+            let expected =
+                format!("{}: there is no journal: expected its segments in this folder", directory.display());
+            assert!(status == Some(1) && out.is_empty() && error.contains(&expected), "{arguments:?}: {out}{error}");
+        }
+    }
 }

@@ -10,6 +10,8 @@ mod day;
 #[cfg(test)]
 mod day_tests;
 
+use std::collections::HashMap;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::gateway::history;
@@ -21,7 +23,7 @@ use crate::journal::restart;
 use crate::journal::scan::{self, ScanError};
 use crate::journal::snapshot::Snapshot;
 use crate::journal::storage::{Directory, Storage};
-use crate::model::{Change, LogPosition, Reason, RuleKey, Standing, flag};
+use crate::model::{Change, LogPosition, Reason, RuleKey, Standing, Symbol, flag};
 
 pub use day::{Day, Placed, session_name};
 
@@ -37,7 +39,11 @@ pub enum ArchiveError {
         error: ScanError,
     },
     /// There is no segment of a journal.
-    #[error("{}: expected a journal's folder, found no segment in it", .0.display())]
+    #[error(
+        "{}: there is no journal: expected its segments in this folder (00000000000000000001.journal or later ones), found none. \
+         An engine's journal is in `journal` below `gateway.directory`, if the config says nothing else",
+        .0.display()
+    )]
     NoJournal(PathBuf),
     /// The alert logs.
     #[error("alert logs in {}: {error}", directory.display())]
@@ -54,9 +60,10 @@ pub enum ArchiveError {
 pub struct Archive {
     /// The first record of the journal that is kept: 1 when it is there from its start.
     pub first: u64,
-    /// What the snapshot says that the oldest segment goes on from: nothing, when the journal is there from its start.
+    /// What the snapshot says that the oldest segment goes on from, with what its log tells of behind that: nothing, when the journal is
+    /// there from its start.
     pub base: Recovery,
-    /// The journal's changes behind that, in its order, each with its record's sequence and its account.
+    /// The journal's other changes, in its order, each with its record's sequence and its account.
     pub changes: Vec<(u64, AccountName, Change)>,
     /// Where symbols stood, as the journal tells behind that, each with its record's sequence.
     pub standings: Vec<(u64, Standing)>,
@@ -75,11 +82,7 @@ impl Archive {
     /// [`ArchiveError`].
     pub fn read(journal: &Path, alerts: &Path) -> Result<Archive, ArchiveError> {
         let failed = |error| ArchiveError::Journal { directory: journal.into(), error };
-        let storage = Directory::existing(journal);
-        let names = storage.list().map_err(|error| failed(ScanError::Read(journal.display().to_string(), error)))?;
-        if !names.iter().any(|name| name.ends_with(".journal")) {
-            return Err(ArchiveError::NoJournal(journal.into()));
-        }
+        let storage = self::journal(journal)?;
         let mut archive = Archive::default();
         let each = |record: &crate::journal::record::Record| match record.entry {
             Entry::Change(account, change) => archive.changes.push((record.sequence, account, change)),
@@ -87,19 +90,58 @@ impl Archive {
             Entry::End => (),
         };
         let oldest = restart::oldest(&storage).map_err(failed)?;
-        scan::scan_behind(&storage, oldest.as_ref().map(Snapshot::covers), 0, each).map_err(failed)?;
+        let scanned = scan::scan_behind(&storage, oldest.as_ref().map(Snapshot::covers), 0, each).map_err(failed)?;
+        if scanned.segments == 0 {
+            return Err(ArchiveError::NoJournal(journal.into()));
+        }
         let covered = oldest.as_ref().map(Snapshot::covers);
         archive.first = covered.map_or(1, |covers| covers.position.next_sequence);
         let from = covered.map_or(LogPosition::default(), |covers| covers.log);
         if let Some(snapshot) = oldest {
             let failed = |error| failed(ScanError::Snapshot(snapshot.covers().file_name(), error));
             archive.base = Recovery::with_rules(&snapshot).map_err(failed)?;
+            archive.begin_where_the_log_does();
         }
         let history = history::read(alerts, from, |message| archive.logged.extend(logged(message)));
         let history = history.map_err(|error| ArchiveError::Logs { directory: alerts.into(), error })?;
         (archive.logs, archive.is_whole) = (history.sessions, history.is_whole);
         Ok(archive)
     }
+}
+
+impl Archive {
+    /// A snapshot's log goes on to where it was when the snapshot was made, and its journal to the last closed segment before that. What
+    /// the journal says of a symbol up to where the log was is part of what stood then: it cannot be told from what became of it.
+    fn begin_where_the_log_does(&mut self) {
+        let Archive { base, changes, .. } = self;
+        let mut told = HashMap::<Symbol, u64>::new();
+        let of_log = changes.iter().filter(|(_, account, change)| base.tells_of(*account, change));
+        told.extend(of_log.map(|(record, _, change)| (change.key.symbol, *record)));
+        changes.retain(|(record, account, change)| {
+            let is_later = told.get(&change.key.symbol).is_none_or(|last| record > last);
+            if !is_later {
+                base.journaled(*record, *account, change);
+            }
+            is_later
+        });
+    }
+}
+
+/// The folder of a journal, to be read.
+///
+/// # Errors
+/// There is neither a segment nor a snapshot in it, or no folder.
+pub fn journal(directory: &Path) -> Result<Directory, ArchiveError> {
+    let storage = Directory::existing(directory);
+    let names = match storage.list() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => vec![],
+        names => names.map_err(|error| ArchiveError::Journal {
+            directory: directory.into(),
+            error: ScanError::Read("the journal's directory".into(), error),
+        })?,
+    };
+    let is_there = names.iter().any(|name| name.ends_with(".journal") || name.ends_with(".snapshot"));
+    if is_there { Ok(storage) } else { Err(ArchiveError::NoJournal(directory.into())) }
 }
 
 /// What a message of the log tells of a rule. The naming of a broken print's alerts tells nothing new.

@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Subcommand;
+use hairtrigger::archive::{self, ArchiveError};
 use hairtrigger::journal::record::Entry;
 use hairtrigger::journal::segment::{End, Header, Reader};
 use hairtrigger::journal::snapshot::{self, Snapshot, Totals};
-use hairtrigger::journal::storage::{Directory, Storage};
+use hairtrigger::journal::storage::Storage;
 use hairtrigger::journal::{restart, scan};
 use hairtrigger::model::{ChangeKind, LogPosition};
 
@@ -48,10 +49,13 @@ pub fn run(args: Args) -> Result<ExitCode, Box<dyn Error>> {
 }
 
 fn verify(directory: &Path) -> Result<ExitCode, Box<dyn Error>> {
-    let storage = Directory::existing(directory);
+    let storage = archive::journal(directory)?;
     let mut records = 0u64;
     let oldest = restart::oldest(&storage)?;
     let found = scan::scan_behind(&storage, oldest.as_ref().map(Snapshot::covers), 0, |_| records += 1)?;
+    if found.segments == 0 {
+        return Err(ArchiveError::NoJournal(directory.into()).into());
+    }
     println!("whole: {records} records in {} segments", found.segments);
     for (_, name) in snapshot::list(&storage)? {
         let snapshot = Snapshot::open(storage.read(&name)?).map_err(|error| format!("{name}: {error}"))?;
@@ -65,7 +69,7 @@ fn verify(directory: &Path) -> Result<ExitCode, Box<dyn Error>> {
 }
 
 fn inspect(directory: &Path) -> Result<ExitCode, Box<dyn Error>> {
-    let storage = Directory::existing(directory);
+    let storage = archive::journal(directory)?;
     let mut out = io::stdout().lock();
     writeln!(out, "{:<30} {:>12} {:>9} {:>9} {:>9}  end", "segment", "first", "set", "removed", "standings")?;
     for name in storage.list()?.iter().filter(|name| name.ends_with(".journal")) {

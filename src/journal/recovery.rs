@@ -263,6 +263,19 @@ impl Recovery {
         Ok(recovery)
     }
 
+    /// True when the log that a snapshot has taken ([`Self::with_rules`]) tells of this change already, or of a later one of its symbol.
+    pub fn tells_of(&self, account: AccountName, change: &Change) -> bool {
+        let Change { key, version, kind, .. } = *change;
+        let Some(past) = self.symbols.get(&key.symbol) else { return false };
+        match kind {
+            ChangeKind::Set(..) => version <= past.version,
+            ChangeKind::Removed if version <= past.journaled => {
+                self.sets.get(&Key::new(account, key)).is_none_or(|set| set.version != version)
+            }
+            ChangeKind::Removed => self.fates.get(&(key.symbol, version)).is_some_and(|fate| fate.end.is_some()),
+        }
+    }
+
     /// Takes the journal's next record.
     pub fn record(&mut self, record: &Record) {
         match &record.entry {

@@ -2,7 +2,7 @@
 
 use super::rules::LocalKey;
 use super::shard::{Outputs, Shard};
-use crate::model::{Refusal, RestoredRule, RestoredSymbol, RuleState, Signal};
+use crate::model::{Refusal, RestoredRule, RestoredSymbol, RuleState, Signal, Symbol};
 
 impl Shard {
     /// Offline, after a journal: a command's feed time is what its shard knew when it was carried out, and counts for it
@@ -13,6 +13,15 @@ impl Shard {
         self.follows_journal = true;
         self.session = session;
         self.symbols.begin_session(session, 1);
+    }
+
+    /// The journal says that the next set of this symbol has this version. Versions between, which a kill took before they were on
+    /// disk, stay skipped, as the restart did it.
+    pub fn next_version(&mut self, symbol: Symbol, version: u64) {
+        if let Some(symbol) = self.symbols.intern(symbol) {
+            let state = self.symbols.get_mut(symbol);
+            state.version = state.version.max(version.saturating_sub(1));
+        }
     }
 
     /// Tells all rules that have expired by now.

@@ -203,11 +203,11 @@ impl<'r> Replay<'r> {
 /// Carries out the rows that take effect before the message `sequence`.
 fn run_rows(script: &Script, done: &mut usize, partition: &mut Partition<ReplayShards>, sequence: u64) {
     while let Some(row) = script.file.rows.get(*done).filter(|row| row.at <= sequence) {
-        let feed_time = script.feed_time(*done, partition.feed_time());
+        let (feed_time, version) = (script.feed_time(*done, partition.feed_time()), script.set_version(*done));
         *done += 1;
         let shard = row.symbol.shard(partition.shards.count());
         let command = command_of(row, *done as u64, feed_time);
-        partition.shards.command(shard, &command);
+        partition.shards.command(shard, &command, version);
     }
 }
 

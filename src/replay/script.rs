@@ -60,6 +60,12 @@ impl Script {
         self.journaled.get(row).map_or(now, |placed| placed.change.feed_time)
     }
 
+    /// The version that a row's set was given, where a journal says that.
+    pub fn set_version(&self, row: usize) -> Option<u64> {
+        let change = self.journaled.get(row)?.change;
+        matches!(change.kind, ChangeKind::Set(..)).then_some(change.version)
+    }
+
     /// By what the telling of all shards is sorted: the sequence, and before its message the commands in their order. A
     /// command's sequence is its row's: its shard knows only between which of its own messages it came.
     pub fn order(&self, told: &Told) -> (u64, u64) {

@@ -60,11 +60,11 @@ impl ReplayShards {
         Ok((ReplayShards { place }, told))
     }
 
-    /// Gives a command to a shard.
-    pub fn command(&mut self, shard: usize, command: &RuleCommand) {
+    /// Gives a command to a shard; a set with the version that it is given, where a journal says that.
+    pub fn command(&mut self, shard: usize, command: &RuleCommand, version: Option<u64>) {
         match &mut self.place {
-            Place::Here(one) => one.command(command),
-            Place::Threads(workers) => workers[shard].command(command),
+            Place::Here(one) => one.command(command, version),
+            Place::Threads(workers) => workers[shard].command(command, version),
         }
     }
 
@@ -123,8 +123,11 @@ impl ReplayShard {
         self.ahead.push(event, &mut self.shard, &mut self.out);
     }
 
-    pub(super) fn command(&mut self, command: &RuleCommand) {
+    pub(super) fn command(&mut self, command: &RuleCommand, version: Option<u64>) {
         self.flush();
+        if let Some((key, version)) = command.command.key().zip(version) {
+            self.shard.next_version(key.symbol, version);
+        }
         self.shard.command(command, &mut self.out);
     }
 

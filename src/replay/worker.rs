@@ -32,8 +32,8 @@ enum Work {
 /// Events in order, and the commands among them.
 struct Block {
     events: Vec<MarketEvent>,
-    /// Each with the number of events before it.
-    commands: Vec<(usize, RuleCommand)>,
+    /// Each with the number of events before it, and the version that it is given.
+    commands: Vec<(usize, RuleCommand, Option<u64>)>,
 }
 
 impl Block {
@@ -78,8 +78,8 @@ impl Worker {
     }
 
     /// Gives it a command.
-    pub fn command(&mut self, command: &RuleCommand) {
-        self.block.commands.push((self.block.events.len(), *command));
+    pub fn command(&mut self, command: &RuleCommand, version: Option<u64>) {
+        self.block.commands.push((self.block.events.len(), *command, version));
         if self.block.commands.len() == REPLAY_BLOCK {
             self.send_block();
         }
@@ -120,9 +120,9 @@ impl Worker {
 
 fn carry_out(block: &mut Block, shard: &mut ReplayShard) {
     let mut from = 0;
-    for (at, command) in block.commands.drain(..) {
+    for (at, command, version) in block.commands.drain(..) {
         block.events[from..at].iter().for_each(|event| shard.event(event));
-        shard.command(&command);
+        shard.command(&command, version);
         from = at;
     }
     block.events[from..].iter().for_each(|event| shard.event(event));
