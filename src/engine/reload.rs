@@ -16,6 +16,9 @@
 //!
 //! Known limit: rules that the journal has of an account which was not in the config at start wait there for a restart, also
 //! when the account comes back before; that is said then. A rule that is set meanwhile on the key of one that waits replaces it.
+//! Putting them in force here was thought through and left: the moment at which they begin to hold would have to be a record of the
+//! journal, or no replay of that day could tell the same; and a rule that comes into a shard with orders may have to wait for its book,
+//! so a restore would be one more kind of command, with its own refusals in the middle of an account. A restart needs none of that.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -4,6 +4,10 @@
 //! retention takes the oldest segments, and sessions as a whole. A reader may stop anywhere and go on later from its
 //! [`LogPosition`]: what it has read is not read again, and only what went before it was read is missing.
 //!
+//! A start reads what lies behind the last snapshot twice: here, for the rules, and once more with all that is kept, for the indexes
+//! ([`super::log::opened`]). That is about a quarter of it at most: then a snapshot is due. One pass would save it, and no code: this
+//! reader is needed for the snapshots all the same, and begins at another place.
+//!
 //! **Beside the gateway.** A record's length is written last, and a segment is closed before the next one has a rule's message. So a reader
 //! ends where a segment is neither closed nor goes on, and finds the rest the next time. Nobody waits for it: the retention may take
 //! a segment or a session that was to be read next, and then that is missing, and said to be.
