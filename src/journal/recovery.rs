@@ -59,7 +59,9 @@
 //! | `a_log_that_lost_what_the_snapshot_lacks` | every rule says in its first alert that a firing may be lost |
 //! | `a_boot_without_an_end_behind_the_snapshot` | so do all rules that were set before it |
 //!
-//! Known limit: after a kill the last price is the last one that was told, by the shard or in an alert, and not the last one that
+//! Known limit: of two sessions of the feed the one with the later stamps is taken for the later one. Where a session's stamps are not
+//! behind those of the one before (a configured date gives two days the same one; a stamp that no day has), a start in the later
+//! session does not know how far it was seen, and what it has fired fires once more. After a kill the last price is the last one that was told, by the shard or in an alert, and not the last one that
 //! was seen; and whether a rule without any sign of a value had seen one after its symbol was told is not known: it is put back as
 //! unknown, and its first alert says that this is not sure.
 

@@ -67,10 +67,27 @@ impl Simulation {
         }
     }
 
+    /// Without a server all that both lines have lost, or not brought in time, is announced; with one, what never comes is given up
+    /// and nothing else.
+    pub(super) fn check_gaps(&mut self, house: &House) {
+        let (given_up, missing) = (house.given_up(), self.network.missing());
+        if self.place.rerequest.is_some() {
+            return assert!(given_up <= missing, "it has given up messages that it could have");
+        }
+        let gaps = log::read(&self.place.alerts(), ACCOUNTS.len()).gaps;
+        let announced: u64 = gaps.iter().map(|(from, to)| to - from).sum();
+        assert!(announced == given_up, "{announced} announced, {given_up} given up: {gaps:?}");
+        self.report.without_server += 1;
+        self.report.unserved += given_up.saturating_sub(missing);
+    }
+
     pub(super) fn check_end(&mut self, lives: usize) -> Report {
         self.ledger.check_journal(&self.disk, lives - 1, false);
         let log = log::read(&self.place.alerts(), ACCOUNTS.len());
-        let messages: Vec<_> = self.network.messages().collect();
+        let mut messages: Vec<_> = self.network.messages().collect();
+        if self.place.rerequest.is_none() {
+            messages.retain(|(place, _)| !log.gaps.iter().any(|(from, to)| (from..to).contains(&place)));
+        }
         let compared = oracle::compare(&self.ledger, &messages, &log.messages, lives, &self.lost);
         let (left, all) = (names(&self.disk), names(&self.disk.unpruned()));
         Report {

@@ -39,7 +39,10 @@ pub struct Place {
     pub folder: PathBuf,
     pub shards: usize,
     pub rings: RingSizes,
-    pub rerequest: SocketAddr,
+    /// Who sends again what both lines have lost, if anybody does.
+    pub rerequest: Option<SocketAddr>,
+    /// How long the feed waits for the other line, in us.
+    pub other_line_wait: u64,
     pub journal_segment: u64,
     /// Journal behind the last snapshot that makes one due, and what is kept of older ones.
     pub snapshot_size: u64,
@@ -53,10 +56,12 @@ impl Place {
     }
 
     fn config(&self) -> Config {
-        let mut text = format!("[feed]\nrerequest = [\"{}\"]\ndate = \"{DATE}\"\n", self.rerequest);
+        let servers = self.rerequest.map_or(String::new(), |server| format!("\"{server}\""));
+        let mut text = format!("[feed]\nrerequest = [{servers}]\ndate = \"{DATE}\"\n");
+        let _ = writeln!(text, "other_line_wait = \"{}us\"", self.other_line_wait);
         text.push_str(
             "line_a = { address = \"127.0.0.1:0\" }\nline_b = { address = \"127.0.0.1:0\" }\njoin = 1\n\
-             other_line_wait = \"20us\"\ngap_deadline = \"50s\"\ngap_hold_max = \"1h\"\nrerequest_retry = \"400us\"\n\
+             gap_deadline = \"50s\"\ngap_hold_max = \"1h\"\nrerequest_retry = \"400us\"\n\
              rerequest_tries_max = 1000\nsilence = \"1h\"\nsession_silence = \"1h\"\n\
              [clients]\nsilence_deadline = \"60s\"\nlogin_deadline = \"60s\"\nhalf_packet_deadline = \"60s\"\n\
              [limits]\nrules_max = 512\naccount_rules_max = 512\nsymbols_max = 32\norders_max = 1024\nlevels_max = 1024\n\
@@ -157,9 +162,14 @@ impl House {
         self.has_failed.load(Ordering::Relaxed)
     }
 
-    /// Messages that the feed has given to the shards.
+    /// Messages that the feed has given to the shards or given up.
     pub fn messages(&self) -> u64 {
-        self.count("feed", "arbiter", "messages")
+        self.count("feed", "arbiter", "messages") + self.given_up()
+    }
+
+    /// Messages that it has given up.
+    pub fn given_up(&self) -> u64 {
+        self.count("feed", "arbiter", "gap_messages")
     }
 
     pub fn count(&self, agent: &str, block: &str, name: &str) -> u64 {

@@ -81,6 +81,7 @@ impl Simulation {
                 self.read_all(&mut house);
                 self.ledger.check_journal(&self.disk, self.life, false);
                 self.check_rules(&mut house);
+                self.check_gaps(&house);
                 self.stop(house);
             }
             _ => self.crash(house, end),

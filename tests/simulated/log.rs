@@ -8,6 +8,7 @@ use hairtrigger::gateway::wire::{Kind, Message, RuleMessage};
 
 use super::ACCOUNTS;
 use super::ledger::{Key, key_of};
+use super::network::place_of;
 
 /// Stream of a drop copy.
 pub const DROP_COPY: usize = usize::MAX;
@@ -22,6 +23,8 @@ pub struct AlertLog {
     pub messages: Vec<RuleMessage>,
     /// By session id.
     pub sessions: BTreeMap<[u8; 10], Streams>,
+    /// Messages of the feed that were announced to be lost, by place.
+    pub gaps: BTreeSet<(u64, u64)>,
     /// Sessions that end with a broken record.
     pub broken: BTreeSet<[u8; 10]>,
 }
@@ -115,9 +118,16 @@ impl AlertLog {
                     (0..accounts).for_each(|account| _ = push(account));
                 }
             }
-            if let Some(Message::Rule(message)) = Message::read(message) {
-                check_bust(streams, &message);
-                self.messages.push(message);
+            match Message::read(message) {
+                Some(Message::Rule(message)) => {
+                    check_bust(streams, &message);
+                    self.messages.push(message);
+                }
+                Some(Message::Announcement(said)) if said.kind == Kind::Gap => {
+                    let place = |sequence| place_of(&said.feed_session, sequence);
+                    self.gaps.insert((place(said.sequence), place(said.end)));
+                }
+                _ => (),
             }
             at += length.next_multiple_of(8);
         }

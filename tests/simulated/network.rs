@@ -116,7 +116,7 @@ impl Network {
         moldudp64(SESSIONS[self.session], (first - self.session_start()) as u64 + 1, count, blocks)
     }
 
-    /// True when the engine has got so many messages, all of the session, and another one follows below `limit`.
+    /// True when the engine has so many messages behind it, all of the session, and another one follows below `limit`.
     pub fn is_session_over(&self, got: u64, limit: usize) -> bool {
         let is_last = self.session == 0 && self.change == Some(self.published) && self.published < limit;
         is_last && self.coming(self.published) == got
@@ -154,15 +154,21 @@ impl Network {
         self.messages.len()
     }
 
-    /// How many of the first so many come to the engine that lives.
+    /// How many of the first so many the engine that lives can hear, with those that never come.
     pub fn coming(&self, of: usize) -> u64 {
-        let from = self.heard_from;
-        let lost: usize = self.lost.iter().map(|lost| lost.end.min(of).saturating_sub(lost.start.max(from))).sum();
-        (of.max(from) - from - lost) as u64
+        of.saturating_sub(self.heard_from) as u64
     }
 
-    /// The engine has got so many messages: true when those that never come are all that it waits for.
-    pub fn is_waited_for_in_vain(&self, got: u64) -> bool {
+    /// How many of these never come.
+    pub fn missing(&self) -> u64 {
+        let (from, of) = (self.heard_from, self.published);
+        self.lost.iter().map(|lost| lost.end.min(of).saturating_sub(lost.start.max(from)) as u64).sum()
+    }
+
+    /// The engine has so many messages behind it: true when those that never come are all that it waits for.
+    pub fn is_waited_for_in_vain(&mut self, got: u64) -> bool {
+        let until = self.heard_from + got as usize;
+        self.given_up = self.given_up.max(self.lost.iter().filter(|lost| lost.end <= until).count());
         let next = self.lost.get(self.given_up).filter(|lost| self.published >= lost.end);
         next.is_some_and(|lost| self.coming(lost.start) == got)
     }

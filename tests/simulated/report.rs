@@ -96,6 +96,8 @@ report! {
     /// Of them.
     changes_away: "of them while the engine was away",
     gaps: "gaps that nobody filled",
+    without_server: "lives without a re-request server",
+    unserved: "messages that such engines missed",
     disk_failures: "failures of the disk",
     lost: "alerts lost in power cuts",
     snapshots: "snapshots",

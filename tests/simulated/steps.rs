@@ -179,7 +179,7 @@ impl Simulation {
         let desks = self.desks.iter().map(|desk| format!("{} queued, {} open", desk.queue.len(), desk.open.len()));
         let (published, messages) = (self.network.published(), house.messages());
         let coming = self.network.coming(published);
-        let given_up = house.count("feed", "arbiter", "gap_messages");
+        let given_up = house.given_up();
         let desks = desks.collect::<Vec<_>>().join("; ");
         format!("{published} published, {coming} come, {messages} matched, {given_up} given up; {desks}")
     }
