@@ -59,9 +59,9 @@
 //! | `a_log_that_lost_what_the_snapshot_lacks` | every rule says in its first alert that a firing may be lost |
 //! | `a_boot_without_an_end_behind_the_snapshot` | so do all rules that were set before it |
 //!
-//! Known limit: of two sessions of the feed the one with the later stamps is taken for the later one. Where a session's stamps are not
-//! behind those of the one before (a configured date gives two days the same one; a stamp that no day has), a start in the later
-//! session does not know how far it was seen, and what it has fired fires once more. After a kill the last price is the last one that was told, by the shard or in an alert, and not the last one that
+//! Known limit: of two sessions of the feed the one with the later stamps is taken for the later one. Where stamps say otherwise than the
+//! feed, no last price is known, and of a third session whatever is told later takes the place of the other.
+//! After a kill the last price is the last one that was told, by the shard or in an alert, and not the last one that
 //! was seen; and whether a rule without any sign of a value had seen one after its symbol was told is not known: it is put back as
 //! unknown, and its first alert says that this is not sure.
 
@@ -381,7 +381,8 @@ impl SymbolRow {
     const NO_LAST: Price = Price(i64::MIN);
 
     /// Something happened at this place of the feed. An expiry has no place. Within a session only the sequence says what is later:
-    /// stamps go back. Of two sessions the later one has the later stamps, and it voids the last price.
+    /// stamps go back. Of two sessions the later one has the later stamps, and it voids the last price. How far the other one was seen is
+    /// kept too: stamps may lie (a configured date gives two days the same one), and what has fired must not fire again.
     fn note(&mut self, feed_time: Nanos, session: [u8; 10], sequence: u64) {
         if sequence == 0 {
             return;
@@ -389,9 +390,16 @@ impl SymbolRow {
         if session == self.feed_session {
             self.feed_time = self.feed_time.max(feed_time);
             self.feed_sequence = self.feed_sequence.max(sequence);
-        } else if feed_time >= self.feed_time {
+            return;
+        }
+        let known = if session == self.other_session { self.other_sequence } else { 0 };
+        let sequence = known.max(sequence);
+        if feed_time >= self.feed_time {
+            (self.other_session, self.other_sequence) = (self.feed_session, self.feed_sequence);
             (self.feed_time, self.feed_session, self.feed_sequence) = (feed_time, session, sequence);
             (self.last, self.last_session, self.last_sequence) = (Price(0), [0; 10], 0);
+        } else {
+            (self.other_session, self.other_sequence) = (session, sequence);
         }
     }
 

@@ -137,6 +137,21 @@ fn a_last_price_of_another_session() {
     }
 }
 
+/// Stamps may lie, as where a configured date gives two days the same one: what has fired in either session must not fire again.
+#[test]
+fn two_sessions_whose_stamps_do_not_tell_their_order() {
+    let next = *b"S000000002";
+    let early = |feed_time| Change { feed_session: next, feed_sequence: 70, feed_time, ..set(4, UNKNOWN) };
+    for (feed_time, latest) in [(1, SESSION), (5_000, next)] {
+        let fired = Logged { feed_session: next, feed_sequence: 80, ts_event: feed_time, ..log(4, What::Met) };
+        let (_, symbol) =
+            recover_standing(&[set(3, CLEAR), early(feed_time)], &[standing()], &[log(3, What::Met), fired]);
+        let of_next = if latest == next { symbol.feed_sequence } else { symbol.other.1 };
+        let of_first = if latest == next { symbol.other.1 } else { symbol.feed_sequence };
+        assert_eq!((symbol.feed_session, of_first, of_next), (latest, 500, 80));
+    }
+}
+
 #[test]
 fn a_later_print_that_the_log_tells() {
     let fired = Logged { price: Some(Price(40)), ..log(3, What::Fired { last: false }) };

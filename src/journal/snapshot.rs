@@ -42,7 +42,7 @@ pub use writer::SnapshotWriter;
 /// Size of a snapshot's header.
 pub const HEADER_SIZE: usize = 128;
 /// The version of the format that is written here.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 const MAGIC: [u8; 8] = *b"HTSNAPSH";
 /// Size of a chunk's header, and what chunks are padded to.
 const CHUNK_HEADER_SIZE: usize = 16;
@@ -110,6 +110,10 @@ pub struct SymbolRow {
     pub feed_session: [u8; 10],
     /// and the message; 0 for nothing.
     pub feed_sequence: u64,
+    /// The session that was told of last beside that one,
+    pub other_session: [u8; 10],
+    /// and how far it was seen; 0 for none.
+    pub other_sequence: u64,
     /// Price of the last print, i64::MIN for one that nobody has told,
     pub last: Price,
     /// the feed's session,
@@ -129,6 +133,8 @@ impl SymbolRow {
             feed_time: 0,
             feed_session: [0; 10],
             feed_sequence: 0,
+            other_session: [0; 10],
+            other_sequence: 0,
             last: Price(0),
             last_session: [0; 10],
             last_sequence: 0,
@@ -153,9 +159,9 @@ pub enum SnapshotError {
     /// No snapshot, or its header is damaged.
     #[error("its header is damaged, or it is no snapshot")]
     Header,
-    /// A later version wrote it.
-    #[error("it has format version {0}, and this program knows versions up to {VERSION}")]
-    Newer(u32),
+    /// Another version wrote it.
+    #[error("it has format version {0}, and this program knows version {VERSION}")]
+    Version(u32),
     /// A chunk is damaged or missing.
     #[error("it is damaged at byte {0}")]
     Damaged(usize),
@@ -214,8 +220,8 @@ impl Covers {
                 created: number(56)?,
                 log: LogPosition { session: number(64)?, segment: number(72)?, offset: number(80)? },
             }),
-            Some(version) if version > VERSION => Err(SnapshotError::Newer(version)),
-            _ => Err(SnapshotError::Header),
+            Some(version) => Err(SnapshotError::Version(version)),
+            None => Err(SnapshotError::Header),
         }
     }
 }

@@ -34,10 +34,18 @@ fn rule(state: RuleState) -> RestoredRule {
 
 /// What a shard with this rule, known up to message `settled`, tells of prints at 60, 40, 60, 40 and 40 (messages 1 to 5).
 fn told(rule: &RestoredRule, settled: u64) -> Vec<(u64, AlertKind, Reason, u8)> {
+    let symbol = rule.key.symbol;
+    let other = ([0; 10], 0);
+    told_after(
+        rule,
+        &RestoredSymbol { symbol, version: 9, feed_session: SESSION, feed_sequence: settled, other, last: None },
+    )
+}
+
+fn told_after(rule: &RestoredRule, past: &RestoredSymbol) -> Vec<(u64, AlertKind, Reason, u8)> {
     let mut shard = Shard::new(ShardLimits::growing());
     let symbol = rule.key.symbol;
-    let past = RestoredSymbol { symbol, version: 9, feed_session: SESSION, feed_sequence: settled, last: None };
-    shard.restore_symbol(&past).unwrap();
+    shard.restore_symbol(past).unwrap();
     shard.restore(rule).unwrap();
     let mut out = Alerts::default();
     let session = MarketEvent { sequence: 1, ..MarketEvent::new(Action::Session) }.with_session(SESSION);
@@ -79,6 +87,11 @@ fn what_an_earlier_run_has_seen_fires_nothing_again() {
     assert_eq!(told(&rule(RuleState::Clear), 4), [(4, FIRED.0, FIRED.1, 0)]);
     assert_eq!(told(&rule(RuleState::Met), 3)[0], (3, AlertKind::Rearmed, Reason::None, 0));
     assert_eq!(told(&rule(RuleState::Clear), 6), []);
+    let symbol = rule(RuleState::Clear).key.symbol;
+    let other = *b"S000000002";
+    let past =
+        RestoredSymbol { symbol, version: 9, feed_session: other, feed_sequence: 9, other: (SESSION, 6), last: None };
+    assert_eq!(told_after(&rule(RuleState::Clear), &past), [], "nor of the session that is not the last by its stamps");
 }
 
 #[test]
@@ -94,7 +107,8 @@ fn beside_a_rule_that_has_seen_no_value_a_last_price_is_not_taken() {
         let mut shard = Shard::new(ShardLimits::growing());
         let symbol = rule(state).key.symbol;
         let last = Some((Price(60), 5));
-        let past = RestoredSymbol { symbol, version: 9, feed_session: SESSION, feed_sequence: 1, last };
+        let past =
+            RestoredSymbol { symbol, version: 9, feed_session: SESSION, feed_sequence: 1, other: ([0; 10], 0), last };
         shard.restore_symbol(&past).unwrap();
         shard.restore(&rule(state)).unwrap();
         let session = MarketEvent { sequence: 1, ..MarketEvent::new(Action::Session) }.with_session(SESSION);

@@ -134,7 +134,8 @@ fn restarted() -> Shard {
     let mut shard = shard();
     let symbol = symbol("AA");
     let last = Some((Price(40), 10));
-    let past = RestoredSymbol { symbol, version: 3, feed_session: SESSION, feed_sequence: 5, last };
+    let past =
+        RestoredSymbol { symbol, version: 3, feed_session: SESSION, feed_sequence: 5, other: ([0; 10], 0), last };
     shard.restore_symbol(&past).unwrap();
     shard
 }

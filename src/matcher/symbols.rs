@@ -196,7 +196,9 @@ pub struct Symbols {
 struct Past {
     session: [u8; 10],
     sequence: u64,
-    /// `sequence` while the feed is in that session, else 0.
+    /// And with another session.
+    other: ([u8; 10], u64),
+    /// How far, while the feed is in one of these sessions, else 0.
     settled: u64,
     /// The last price of that session that is known, and the message up to which it was the last.
     last: Option<(Price, u64)>,
@@ -296,7 +298,8 @@ impl Symbols {
             state.has_book = state.ladders[2..].iter().any(|ladder| !ladder.is_empty());
         }
         for (past, state) in self.past.iter_mut().zip(&mut self.states) {
-            past.settled = if past.session == session { past.sequence } else { 0 };
+            let seen = [(past.session, past.sequence), past.other];
+            past.settled = seen.iter().find(|(of, _)| *of == session).map_or(0, |(_, sequence)| *sequence);
             let last = past.last.take().filter(|_| past.session == session && !state.awaits_last());
             if let Some((price, seen)) = last {
                 state.note_last(price.0);
@@ -308,12 +311,12 @@ impl Symbols {
 
     /// An earlier run is known to have seen this symbol's messages up to this one of this session, and this last price.
     pub fn restore_past(&mut self, number: u32, past: &RestoredSymbol) {
-        let RestoredSymbol { feed_session: session, feed_sequence: sequence, last, .. } = *past;
+        let RestoredSymbol { feed_session: session, feed_sequence: sequence, other, last, .. } = *past;
         let number = number as usize;
         if self.past.len() <= number {
-            self.past.resize(number + 1, Past { session, sequence: 0, settled: 0, last: None });
+            self.past.resize(number + 1, Past { session, sequence: 0, other, settled: 0, last: None });
         }
-        self.past[number] = Past { session, sequence, settled: 0, last };
+        self.past[number] = Past { session, sequence, other, settled: 0, last };
     }
 
     /// True when an earlier run has seen this message of the symbol, and what came of it: it fires nothing again.

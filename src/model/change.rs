@@ -93,6 +93,8 @@ pub struct RestoredSymbol {
     pub feed_session: [u8; 10],
     /// and its sequence there: messages before it have been seen, and fire nothing again.
     pub feed_sequence: u64,
+    /// Another session, and how far that has been seen.
+    pub other: ([u8; 10], u64),
     /// Price of the last print of that session that is known, and the message up to which it was the last.
     pub last: Option<(Price, u64)>,
 }

@@ -119,8 +119,9 @@ impl Merge {
     /// What is known of a symbol, for its shard.
     pub fn restored_symbol(row: &SymbolRow) -> RestoredSymbol {
         let SymbolRow { symbol, version, feed_session, feed_sequence, last, last_sequence, .. } = *row;
+        let other = (row.other_session, row.other_sequence);
         let last = (last_sequence != 0 && last != SymbolRow::NO_LAST).then_some((last, last_sequence));
-        RestoredSymbol { symbol, version, feed_session, feed_sequence, last }
+        RestoredSymbol { symbol, version, feed_session, feed_sequence, other, last }
     }
 
     /// A rule for its shard. `None`: the config does not have its account, whose number `account` gives.

@@ -34,7 +34,9 @@ struct SymbolEntry {
     feed_sequence: u64,
     last: i64,
     last_sequence: u64,
+    other_sequence: u64,
     feed_session: [u8; 10],
+    other_session: [u8; 10],
     last_session: [u8; 10],
 }
 
@@ -109,7 +111,9 @@ pub fn symbols(rows: &[SymbolRow]) -> AlignedVec {
         feed_sequence: row.feed_sequence,
         last: row.last.0,
         last_sequence: row.last_sequence,
+        other_sequence: row.other_sequence,
         feed_session: row.feed_session,
+        other_session: row.other_session,
         last_session: row.last_session,
     };
     archive(&Symbols { rows: rows.iter().map(entry).collect() })
@@ -128,7 +132,9 @@ pub fn read_symbols(bytes: &[u8], each: &mut impl FnMut(SymbolRow)) -> Option<()
             feed_sequence: row.feed_sequence.to_native(),
             last: Price(row.last.to_native()),
             last_sequence: row.last_sequence.to_native(),
+            other_sequence: row.other_sequence.to_native(),
             feed_session: row.feed_session,
+            other_session: row.other_session,
             last_session: row.last_session,
         });
     }

@@ -31,6 +31,8 @@ fn symbol(n: u64) -> SymbolRow {
         feed_time: n * 3,
         feed_session: *b"0123456789",
         feed_sequence: n * 4,
+        other_session: *b"abcdefghij",
+        other_sequence: n * 6,
         last: Price(-(n as i64)),
         last_session: *b"9876543210",
         last_sequence: n * 5,
@@ -147,7 +149,7 @@ fn a_later_version_is_told_from_damage() {
     let crc = header_checksum(later.first_chunk().unwrap());
     later[12..16].copy_from_slice(&crc.to_le_bytes());
     let error = Snapshot::open(later).err().unwrap();
-    assert!(error.to_string().contains("format version 9, and this program knows versions up to 1"), "{error}");
+    assert!(error.to_string().contains("format version 9, and this program knows version 2"), "{error}");
 }
 
 /// A crash at every operation, by a kill or a power cut: the snapshot before it or the new one, each whole.
