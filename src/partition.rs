@@ -63,6 +63,8 @@ pub struct Partition<S> {
     /// What is added to a stamp; `None` until the session's first message.
     midnight: Option<Nanos>,
     feed_time: Nanos,
+    /// The last message that was routed, or lost for good: what a shard is told beside messages, it is told behind this one.
+    reached: u64,
     /// Per shard the feed time that it knows.
     told: Vec<Nanos>,
     /// What all shards get and some do not have yet, and the first of these.
@@ -84,6 +86,7 @@ impl<S: Shards> Partition<S> {
             midnight_of,
             midnight: None,
             feed_time: 0,
+            reached: 0,
             told,
             copies: None,
             begun: None,
@@ -117,6 +120,7 @@ impl<S: Shards> Partition<S> {
             }
         };
         self.counts.messages += u64::from(sent);
+        self.reached = if sent { sequence } else { self.reached };
         sent
     }
 
@@ -160,7 +164,7 @@ impl<S: Shards> Partition<S> {
     #[cold]
     fn bind(&mut self, locate: u16, name: Symbol) -> Option<Route> {
         let shard = name.shard(self.told.len());
-        let define = MarketEvent { locate, second_ref: name.0, ..MarketEvent::new(Action::Define) };
+        let define = MarketEvent { locate, second_ref: name.0, ..self.beside_messages(Action::Define) };
         let route = Route { symbol: name, shard: shard as u16 };
         self.shards.send(shard, &define).then(|| {
             self.routes[usize::from(locate)] = route;
@@ -168,9 +172,14 @@ impl<S: Shards> Partition<S> {
         })
     }
 
+    /// A shard that hears of no message all the same knows how far the feed is: commands take effect behind that.
+    fn beside_messages(&self, action: Action) -> MarketEvent {
+        MarketEvent { sequence: self.reached, ..MarketEvent::new(action) }
+    }
+
     #[cold]
     fn tell_time(&mut self, shard: usize) -> bool {
-        let clock = MarketEvent { ts_event: self.feed_time, ..MarketEvent::new(Action::Clock) };
+        let clock = MarketEvent { ts_event: self.feed_time, ..self.beside_messages(Action::Clock) };
         let told = self.shards.send(shard, &clock);
         if told {
             self.told[shard] = self.feed_time;
@@ -193,6 +202,7 @@ impl<S: Shards> Partition<S> {
             }
             self.begun = None;
             self.midnight = None;
+            self.reached = sequence.saturating_sub(1);
             self.routes.fill(Route { symbol: Symbol::BLANK, shard: UNBOUND });
         }
         self.send_copies()
@@ -226,7 +236,9 @@ impl<S: Shards> Downstream for Partition<S> {
 
     fn gap(&mut self, from: u64, to: u64) -> bool {
         let gap = MarketEvent { sequence: from, second_ref: to, ..MarketEvent::new(Action::Gap) };
-        self.is_clear(from) && self.send_to_all(gap)
+        let is_taken = self.is_clear(from) && self.send_to_all(gap);
+        self.reached = if is_taken { to - 1 } else { self.reached };
+        is_taken
     }
 
     fn session(&mut self, id: [u8; 10], _first: bool) -> bool {
@@ -239,8 +251,9 @@ impl<S: Shards> Downstream for Partition<S> {
         self.is_clear(next) && self.send_to_all(end)
     }
 
-    fn silent(&mut self, silent: bool) -> bool {
-        self.send_to_all(MarketEvent::new(if silent { Action::Silent } else { Action::Resumed }))
+    fn silent(&mut self, silent: bool, next: u64) -> bool {
+        let action = if silent { Action::Silent } else { Action::Resumed };
+        self.send_to_all(MarketEvent { sequence: next, ..MarketEvent::new(action) })
     }
 
     /// Tells every shard that does not know it the feed time, which is the feed's and not the caller's clock.
@@ -324,6 +337,25 @@ mod tests {
         assert!(!partition.gap(5, 7) && partition.shards.events.len() == 2);
     }
 
+    /// A command's place in the feed is what its shard has been told: that shall say as much as the feed time beside it.
+    #[test]
+    fn what_is_told_beside_messages_says_how_far_the_feed_is() {
+        let mut partition = partition();
+        let [a, b]: [Symbol; 2] = ["AAPL", "MSFT"].map(|name| name.parse().unwrap());
+        assert_ne!(a.shard(4), b.shard(4));
+        assert!(partition.session(*b"S000000001", true));
+        for (sequence, locate, ts, name) in [(5, 3, 100, a), (6, 4, 200, b)] {
+            assert!(partition.message(sequence, 0, &encode::trade(head(locate, ts), 1, name, 10, 1)));
+        }
+        assert!(partition.heartbeat(0) && partition.gap(7, 10) && partition.silent(true, 10));
+        let last = encode::trade(head(3, 150), 1, a, 10, 1);
+        assert!(partition.message(10, 0, &last));
+        let of_a = partition.shards.events.iter().filter(|(to, _)| *to == a.shard(4));
+        let told: Vec<_> = of_a.map(|(_, event)| (event.action, event.sequence)).collect();
+        use Action::{Clock, Define, Gap, Session, Silent, Trade};
+        assert_eq!(told, [(Session, 5), (Define, 4), (Trade, 5), (Clock, 6), (Gap, 7), (Silent, 10), (Trade, 10)]);
+    }
+
     #[test]
     fn every_shard_has_what_all_get_once_and_in_one_order_whichever_ring_is_full() {
         let message = encode::trade(head(3, 5), 1, "X".parse().unwrap(), 10, 1);
@@ -331,9 +363,9 @@ mod tests {
             let mut partition = partition();
             partition.shards.room = room;
             // The feed falls silent before the end can be offered again.
-            let (has_ended, is_silent) = (partition.end_of_session(7), partition.silent(true));
+            let (has_ended, is_silent) = (partition.end_of_session(7), partition.silent(true, 7));
             partition.shards.room = usize::MAX;
-            assert!(is_silent || partition.silent(true));
+            assert!(is_silent || partition.silent(true, 7));
             assert!(has_ended || partition.end_of_session(7));
             assert!(partition.message(8, 0, &message));
             let told = |shard| {
@@ -368,7 +400,8 @@ mod tests {
         assert!(partition.message(1, 0, &message));
         let told: Vec<_> = partition.shards.events.iter().map(|(_, e)| (e.action, e.sequence)).collect();
         let day = |sequence| {
-            [[(Action::Session, sequence); 4].as_slice(), &[(Action::Define, 0), (Action::Trade, sequence)]].concat()
+            let of_symbol = [(Action::Define, sequence - 1), (Action::Trade, sequence)];
+            [[(Action::Session, sequence); 4].as_slice(), &of_symbol].concat()
         };
         assert_eq!(told, [day(70), day(1)].concat());
     }

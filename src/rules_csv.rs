@@ -77,6 +77,8 @@ pub enum CsvError {
     },
 }
 
+/// Letters of a field that a message shows.
+const FOUND_SHOWN: usize = 64;
 const COLUMNS: [&str; 16] = [
     "at",
     "op",
@@ -262,7 +264,12 @@ impl Fields<'_> {
     }
 
     fn wrong(&self, column: &str, expected: &str, found: &dyn std::fmt::Display) -> Fault {
-        self.fault(column, format!("{expected}, found '{found}'"))
+        let (found, mut shown) = (found.to_string(), String::new());
+        for letter in found.chars().take(FOUND_SHOWN) {
+            if letter.is_control() { shown.extend(letter.escape_default()) } else { shown.push(letter) }
+        }
+        let rest = if found.chars().nth(FOUND_SHOWN).is_some() { " ..." } else { "" };
+        self.fault(column, format!("{expected}, found '{shown}'{rest}"))
     }
 
     fn name(&self, column: &str, names: &[&str]) -> Result<Option<usize>, Fault> {

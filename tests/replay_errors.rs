@@ -140,6 +140,23 @@ fn what_the_rules_file_may_look_like() {
     }
 }
 
+/// By whatever name it goes.
+#[test]
+fn neither_the_feed_nor_the_rules_are_written_over() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let feed = &scenario::all().into_iter().find(|s| s.error.is_none()).expect("a feed that is whole").feed;
+    let path = |name: &str| dir.path().join(name);
+    std::fs::write(path("feed"), feed).expect("a directory of our own");
+    std::fs::write(path("rules.csv"), "at,tag\n").expect("a directory of our own");
+    for (of, is) in [("feed", &feed[..]), ("rules.csv", &b"at,tag\n"[..])] {
+        std::fs::hard_link(path(of), path("events.csv")).expect("a directory of our own");
+        let real = run_files(dir.path(), &path("feed"), 1);
+        assert_eq!((real.status, std::fs::read(path(of)).unwrap()), (Some(1), is.to_vec()), "{}", real.stderr);
+        assert!(real.stderr.contains("expected a file of its own to write to"), "{}", real.stderr);
+        std::fs::remove_file(path("events.csv")).expect("a directory of our own");
+    }
+}
+
 #[test]
 fn no_feed_leaves_an_older_events_file_alone() {
     let dir = tempfile::tempdir().expect("a directory");

@@ -3,6 +3,7 @@
 
 use std::error::Error;
 use std::fmt::Write as _;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -51,7 +52,8 @@ fn examined(args: Args) -> Result<ExitCode, Box<dyn Error>> {
     };
     let host = Host::new(&args.root, &cores, receive_buffer);
     let findings = examine(&host);
-    print!("{}", if args.json { objects(&findings) } else { report(&host, &findings) });
+    let text = if args.json { objects(&findings) } else { report(&host, &findings) };
+    io::stdout().write_all(text.as_bytes())?;
     let costs = findings.iter().any(|finding| finding.state == State::Costs);
     Ok(if costs { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

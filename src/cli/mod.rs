@@ -7,6 +7,7 @@ pub mod doctor;
 pub mod generate;
 pub mod inspect;
 pub mod journal;
+mod onto;
 mod past;
 pub mod publish;
 pub mod replay;

@@ -10,6 +10,7 @@ use hairtrigger::limits::SHARDS_MAX;
 use hairtrigger::replay::{self, ReplayError, Summary};
 use hairtrigger::rules_csv::CsvError;
 
+use super::onto;
 use super::past::PastArgs;
 
 /// Arguments of `replay`.
@@ -38,6 +39,10 @@ pub struct Args {
 /// file cannot be read or written, or the journal has something otherwise; 2: something in the rules file is wrong.
 pub fn run(args: Args) -> Result<ExitCode, Box<dyn Error>> {
     let shards = usize::from(args.shards);
+    if let Some(out) = &args.out {
+        let read = [Some(&args.feed), args.rules.as_ref()];
+        onto::is_none_of(out, &read.iter().flatten().map(|path| path.as_path()).collect::<Vec<_>>())?;
+    }
     let result = match (&args.rules, &args.out, &args.journal) {
         (Some(rules), Some(out), _) => replay::run(&args.feed, rules, out, shards),
         (_, _, Some(journal)) => return run_journal(&args, journal, shards),

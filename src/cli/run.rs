@@ -41,7 +41,7 @@ pub struct Args {
 /// reads the config again.
 pub fn run(args: Args) -> Result<ExitCode, Box<dyn Error>> {
     let Some(path) = args.config else {
-        print!("{}", Config::example());
+        io::stdout().write_all(Config::example().as_bytes())?;
         return Ok(ExitCode::SUCCESS);
     };
     let mut config = Config::load(&path)?;

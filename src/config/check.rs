@@ -4,6 +4,8 @@ use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 
+use jiff::SignedDuration;
+
 use super::sections::{Account, Feed, Gateway, Line, Login, Tls};
 use super::{Config, Objection, day};
 use crate::limits::{
@@ -48,7 +50,8 @@ fn lasts(path: &str, value: u64, range: RangeInclusive<u64>) -> Check {
     if range.contains(&value) {
         return Ok(());
     }
-    objection(path, format!("{value} ns: expected {} ns to {} ns", range.start(), range.end()))
+    let text = |ns: &u64| format!("{:#}", SignedDuration::from_nanos(i64::try_from(*ns).unwrap_or(i64::MAX)));
+    objection(path, format!("{}: expected {} to {}", text(&value), text(range.start()), text(range.end())))
 }
 
 fn check_feed(feed: &Feed) -> Check {

@@ -17,8 +17,8 @@ pub trait Downstream {
     fn session(&mut self, id: [u8; 10], first: bool) -> bool;
     /// The session is over and complete but for its gaps; `next` is the number that its next message would have had.
     fn end_of_session(&mut self, next: u64) -> bool;
-    /// True: the feed fell silent, neither data nor heartbeats. False: it speaks again.
-    fn silent(&mut self, silent: bool) -> bool;
+    /// True: the feed fell silent, neither data nor heartbeats. False: it speaks again. `next` is the number expected next.
+    fn silent(&mut self, silent: bool, next: u64) -> bool;
     /// Feed time is at least `now`: nothing received before is still held back.
     fn heartbeat(&mut self, now: Nanos) -> bool;
 }

@@ -337,7 +337,8 @@ impl Shard {
     /// Notes what an event changes for all that comes after it, though it may itself have to wait.
     #[inline]
     fn note(&mut self, event: &MarketEvent) {
-        if !matches!(event.action, Action::Session | Action::Gap | Action::EndOfSession) {
+        use Action::{EndOfSession, Gap, Resumed, Session, Silent};
+        if !matches!(event.action, Session | Gap | EndOfSession | Silent | Resumed) {
             self.moment.sequence = self.moment.sequence.max(event.sequence);
         } else {
             self.note_rare(event);
@@ -358,8 +359,7 @@ impl Shard {
                 self.moment.book_suspect = true;
             }
             // Its number is the next one, which no message has had.
-            Action::EndOfSession => self.moment.sequence = self.moment.sequence.max(event.sequence.saturating_sub(1)),
-            _ => (),
+            _ => self.moment.sequence = self.moment.sequence.max(event.sequence.saturating_sub(1)),
         }
     }
 

@@ -171,7 +171,7 @@ impl Downstream for Sequence {
         taken
     }
 
-    fn silent(&mut self, _: bool) -> bool {
+    fn silent(&mut self, _: bool, _: u64) -> bool {
         !self.refuses()
     }
 

@@ -81,7 +81,7 @@ pub fn run(client: Client, asks: &[Ask], json: bool) -> Result<ExitCode, Box<dyn
         drop(done);
         // A broken connection breaks both ways; the reader's error says more.
         let sent = sending.join().unwrap_or(Err(ClientError::Closed));
-        tally.and_then(|tally| sent.map(|()| tally))
+        tally.and_then(|tally| sent.map(|()| tally).map_err(|error| error.to_string()))
     })?;
     report(&tally, asks.len(), start.elapsed(), json);
     Ok(if tally.refused.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -100,14 +100,17 @@ fn send(writer: &mut Writer, asks: &[Ask], is_done: &Receiver<()>) -> Result<(),
     Ok(())
 }
 
-fn receive(reader: &mut Reader, count: usize) -> Result<Tally, ClientError> {
+/// An error says how many answers came before it: what was answered holds.
+fn receive(reader: &mut Reader, count: usize) -> Result<Tally, String> {
     let bar = ProgressBar::new(count as u64);
     if let Ok(style) = ProgressStyle::with_template("{bar:40} {human_pos}/{human_len} rules, {per_sec}, {eta} left") {
         bar.set_style(style);
     }
     let mut tally = Tally::default();
     for answered in 0..count {
-        tally.add(&next(reader)?.body);
+        let answer =
+            next(reader).map_err(|error| format!("{error}; {answered} of {count} rows were answered before"))?;
+        tally.add(&answer.body);
         if answered % 4_096 == 0 {
             bar.set_position(answered as u64);
         }

@@ -42,7 +42,7 @@ impl Downstream for Consumer {
     fn end_of_session(&mut self, _: u64) -> bool {
         true
     }
-    fn silent(&mut self, silent: bool) -> bool {
+    fn silent(&mut self, silent: bool, _: u64) -> bool {
         self.silences.push(silent);
         true
     }

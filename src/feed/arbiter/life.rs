@@ -17,7 +17,7 @@ impl Arbiter {
     /// Passes on what comes before any message.
     #[inline]
     pub(super) fn pay<D: Downstream>(&mut self, down: &mut D) {
-        if self.silent != self.silent_told && down.silent(self.silent) {
+        if self.silent != self.silent_told && down.silent(self.silent, self.expected) {
             self.silent_told = self.silent;
         }
         if let Some((id, first)) = self.session_owed

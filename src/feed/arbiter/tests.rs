@@ -76,7 +76,7 @@ impl Downstream for Consumer {
     fn end_of_session(&mut self, next: u64) -> bool {
         self.take(Out::End(next))
     }
-    fn silent(&mut self, silent: bool) -> bool {
+    fn silent(&mut self, silent: bool, _: u64) -> bool {
         self.take(Out::Silent(silent))
     }
     fn heartbeat(&mut self, _: Nanos) -> bool {
