@@ -23,6 +23,13 @@ pub struct Effective {
     pub command: Command,
 }
 
+impl Effective {
+    /// What names it in the log: its key and ordinal. `None` for what was refused, which is not there.
+    pub fn of_log(&self) -> Option<(Key, u64)> {
+        self.refused.is_none().then_some((self.key, self.order / 2))
+    }
+}
+
 /// All of them, in their order.
 pub fn effective(ledger: &Ledger, log: &[RuleMessage]) -> Vec<Effective> {
     let mut effects = Effects::default();
@@ -51,6 +58,10 @@ struct Effects {
     versions: Vec<(u64, u64)>,
     /// By symbol and version of what ended: the remove's ordinal.
     removed: BTreeMap<(u64, u64), u64>,
+    /// By symbol: how far its commands have come,
+    reached: BTreeMap<u64, u64>,
+    /// and by ordinal where each took effect.
+    places: BTreeMap<u64, u64>,
 }
 
 impl Effects {
@@ -67,9 +78,14 @@ impl Effects {
                 (None, remove(&change.key))
             }
         };
+        // An engine that reads on somewhat before its predecessor's end takes commands at places that this one had passed: what that had
+        // seen there fires nothing again, so they hold from where it had come to.
+        let reached = self.reached.entry(of.0).or_default();
+        *reached = place_of(&change.feed_session, change.feed_sequence).max(*reached);
+        self.places.insert(change.ordinal, *reached);
         self.commands.push(Effective {
             key: ledger::key(usize::from(change.key.account), &change.key),
-            at: place_of(&change.feed_session, change.feed_sequence),
+            at: *reached,
             order: 2 * change.ordinal,
             feed_time: day_time(change.feed_time),
             version,
@@ -124,7 +140,7 @@ impl Effects {
         let place = ledger::place(&answer).expect("refusals have a place");
         self.commands.push(Effective {
             key: full,
-            at: place_of(&place.session, place.sequence),
+            at: place_of(&place.session, place.sequence).max(self.places.get(&latest.ordinal).copied().unwrap_or(0)),
             order: 2 * latest.ordinal + 1,
             feed_time: day_time(place.feed_time),
             version: None,

@@ -5,7 +5,7 @@
 //! (its owner was told "replaced", and the earlier rule stays), and those whose `wait` or `reject` rule had seen no value when
 //! a life ended (whether it had seen one later is not written down), and those of which a power cut has taken a message.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hairtrigger::gateway::wire::{Kind, RuleMessage};
 use hairtrigger::model::{ChangeKind, OnSet, Reason, RuleState, Symbol, flag};
@@ -48,7 +48,7 @@ pub fn compare(
     }
     let commands = effective(ledger, log);
     let expected = expected(&commands, messages, log, &left_out);
-    let told = told(log);
+    let told = told(log, &commands);
     let of = |rows: Vec<Row>| -> Vec<Row> { rows.into_iter().filter(|row| !left_out.contains(&row.key)).collect() };
     let (expected, told) = (of(expected), of(told));
     if let Some(at) = (0..expected.len().max(told.len())).find(|at| expected.get(*at) != told.get(*at)) {
@@ -147,27 +147,30 @@ fn carry_out(world: &mut World, effective: &Effective, expired: &BTreeSet<(u64, 
     );
 }
 
-/// What the log tells, in the order of the contract.
-fn told(log: &[RuleMessage]) -> Vec<Row> {
+/// What the log tells, in the order of the contract; what a command caused where that took effect.
+fn told(log: &[RuleMessage], commands: &[Effective]) -> Vec<Row> {
+    let places: BTreeMap<(Key, u64), u64> = commands.iter().filter_map(|it| Some((it.of_log()?, it.at))).collect();
+    let place = |it: &RuleMessage| {
+        let told = place_of(&it.feed_session, it.sequence);
+        places.get(&(key_of(it), it.ordinal)).copied().unwrap_or(told).max(told)
+    };
     let is_row = |it: &&RuleMessage| matches!(it.kind, Kind::Alert | Kind::Ended);
     let is_expired = |it: &&RuleMessage| it.kind == Kind::Ended && it.reason == Reason::Expired;
     let (mut expired, mut rows): (Vec<&RuleMessage>, Vec<&RuleMessage>) =
         log.iter().filter(is_row).partition(is_expired);
-    rows.sort_by_key(|it| {
-        (place_of(&it.feed_session, it.sequence), if it.ordinal == 0 { u64::MAX } else { it.ordinal })
-    });
+    rows.sort_by_key(|it| (place(it), if it.ordinal == 0 { u64::MAX } else { it.ordinal }));
     expired
         .sort_by_key(|it| (it.ts_event, ACCOUNTS[key_of(it).0], it.user, it.symbol.to_string(), it.slot, it.version));
-    rows.into_iter().chain(expired).map(row).collect()
+    rows.into_iter().chain(expired).map(|it| row(it, place(it))).collect()
 }
 
-fn row(it: &RuleMessage) -> Row {
+fn row(it: &RuleMessage, place: u64) -> Row {
     let (event, reason) = match it.kind {
         Kind::Alert => ("alert", "cross"),
         _ => ("ended", it.reason.name()),
     };
     let is_expired = it.reason == Reason::Expired;
-    let (sequence, ts) = (if is_expired { 0 } else { place_of(&it.feed_session, it.sequence) }, day_time(it.ts_event));
+    let (sequence, ts) = (if is_expired { 0 } else { place }, day_time(it.ts_event));
     let last = u8::from(it.flags & flag::LAST != 0);
     let price = if it.kind == Kind::Ended { String::new() } else { it.price.to_string() };
     let key = key_of(it);
