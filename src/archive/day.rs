@@ -14,11 +14,8 @@ use std::collections::HashMap;
 
 use super::Archive;
 use crate::journal::record::AccountName;
-use crate::journal::recovery::{Logged, Recovered, Recovery};
+use crate::journal::recovery::{BLANK, Logged, Recovered, Recovery};
 use crate::model::{AccountId, Change, Nanos, Symbol};
-
-/// No session.
-const BLANK: [u8; 10] = [b' '; 10];
 
 /// A change and where it is to be carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

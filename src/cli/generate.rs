@@ -53,7 +53,7 @@ pub fn run(args: Args) -> Result<ExitCode, Box<dyn Error>> {
     let mut day = Day::new(DayParams { seed: args.seed, messages: args.messages, symbols: args.symbols });
     if let (Some(rules), Some(path)) = (args.rules, &args.rules_out) {
         write_rules(RuleRows::new(day.prices(), args.users, args.seed), rules, path).map_err(named(path))?;
-        onto::is_none_of(&args.out, &[path])?;
+        onto::is_none_of(&args.out, [path])?;
         eprintln!("{rules} rules of {} users in {}", args.users, path.display());
     }
     let symbols = day.prices().len();

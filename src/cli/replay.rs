@@ -40,8 +40,7 @@ pub struct Args {
 pub fn run(args: Args) -> Result<ExitCode, Box<dyn Error>> {
     let shards = usize::from(args.shards);
     if let Some(out) = &args.out {
-        let read = [Some(&args.feed), args.rules.as_ref()];
-        onto::is_none_of(out, &read.iter().flatten().map(|path| path.as_path()).collect::<Vec<_>>())?;
+        onto::is_none_of(out, [&args.feed].into_iter().chain(&args.rules))?;
     }
     let result = match (&args.rules, &args.out, &args.journal) {
         (Some(rules), Some(out), _) => replay::run(&args.feed, rules, out, shards),

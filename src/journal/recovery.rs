@@ -78,6 +78,9 @@ use crate::model::{
 
 pub use merge::{Merge, Recovered};
 
+/// Of commands that an engine takes before its feed names a session.
+pub const BLANK: [u8; 10] = [b' '; 10];
+
 /// What the alert log tells of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Logged {
@@ -398,7 +401,7 @@ impl SymbolRow {
             (self.other_session, self.other_sequence) = (self.feed_session, self.feed_sequence);
             (self.feed_time, self.feed_session, self.feed_sequence) = (feed_time, session, sequence);
             (self.last, self.last_session, self.last_sequence) = (Price(0), [0; 10], 0);
-        } else {
+        } else if session != BLANK {
             (self.other_session, self.other_sequence) = (session, sequence);
         }
     }

@@ -149,6 +149,11 @@ fn two_sessions_whose_stamps_do_not_tell_their_order() {
         let of_next = if latest == next { symbol.feed_sequence } else { symbol.other.1 };
         let of_first = if latest == next { symbol.other.1 } else { symbol.feed_sequence };
         assert_eq!((symbol.feed_session, of_first, of_next), (latest, 500, 80));
+        // What the next engine takes before it hears the feed is of neither.
+        let unheard = Change { feed_session: BLANK, feed_sequence: 1, feed_time: 0, ..set(5, UNKNOWN) };
+        let changes = [set(3, CLEAR), early(feed_time), unheard];
+        let (_, again) = recover_standing(&changes, &[standing()], &[log(3, What::Met)]);
+        assert_eq!([again.feed_session, again.other.0].iter().filter(|of| [SESSION, next].contains(*of)).count(), 2);
     }
 }
 
